@@ -1,0 +1,42 @@
+"""odkit: outlier and anomaly detection in scikit-learn's style.
+
+Public names load on first use, so `import odkit` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# public name -> module that defines it; the alphabetic list is the public shelf
+_SHELF = {
+    "Detector": "odkit.base",
+    "ECOD": "odkit.detectors.ecod",
+    "KNN": "odkit.detectors.knn",
+    "Mahalanobis": "odkit.detectors.mahalanobis",
+    "anomaly_score": "odkit.scores",
+    "explain": "odkit.scores",
+    "score_frame": "odkit.frame",
+}
+
+__all__ = [
+    "ECOD",
+    "KNN",
+    "Detector",
+    "Mahalanobis",
+    "anomaly_score",
+    "explain",
+    "score_frame",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _SHELF:
+        raise AttributeError(f"module 'odkit' has no attribute {name!r}; it has {', '.join(sorted(_SHELF))}")
+    value = getattr(import_module(_SHELF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SHELF])

@@ -1,0 +1,38 @@
+"""How odkit compiles: one decorator, one rule for when compiling pays.
+
+A process pays about two seconds of CPU before its first numba kernel runs, disk cache or not. Every jitted function
+therefore lives in a file of its own (`ecdf_jit.py` beside `ecdf.py`) that `compiled` imports on first need, and the
+numpy twin beside it, which gives the same bits, serves small work in a process that has not paid yet.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+__all__ = ["NUMPY_CELLS", "compiled", "njit"]
+
+NUMPY_CELLS = 5_000_000  # numpy looks up 4 to 6 million cells in the second that loading numba takes
+
+
+def njit(function: Callable) -> Callable:
+    """numba's njit with the options of the house: cached on disk, without the GIL, lazy signatures.
+
+    Where no folder for the cache is writable numba refuses to decorate; then the function is compiled per process.
+    """
+    import numba
+
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError as error:
+        logging.getLogger("odkit").info("%s: compiled without a disk cache: %s", function.__name__, error)
+        return numba.njit(nogil=True)(function)
+
+
+def compiled(module: str, cells: float) -> ModuleType | Any | None:
+    """The jitted module, or None when `cells` table cells are cheaper in numpy than in loading numba."""
+    if cells < NUMPY_CELLS and "numba" not in sys.modules:
+        return None
+    return import_module(module)

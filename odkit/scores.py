@@ -1,0 +1,75 @@
+"""Scores and reasons as free functions: they take any detector, alone or at the end of a pipeline."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_is_fitted
+
+__all__ = ["anomaly_score", "explain"]
+
+
+def anomaly_score(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
+    """Anomaly score of each row: `-detector.score_samples(X)`, higher = more anomalous.
+
+    Parameters
+    ----------
+    detector : fitted outlier detector of odkit or scikit-learn, or a Pipeline that ends in one
+    X : array-like of shape (n_samples, n_features)
+
+    Returns
+    -------
+    ndarray of shape (n_samples,), float64, in the detector's own unit
+
+    Raises
+    ------
+    TypeError
+        If the detector has no `score_samples`.
+
+    Examples
+    --------
+    >>> from odkit import ECOD, anomaly_score
+    >>> detector = ECOD().fit([[1.0], [2.0], [2.0], [3.0], [10.0]])
+    >>> anomaly_score(detector, [[2.0], [10.0], [50.0]]).round(3)
+    array([ 0.511,  1.609, 13.917])
+    """
+    if not hasattr(detector, "score_samples"):
+        raise TypeError(
+            f"anomaly_score: {type(detector).__name__} has no score_samples; "
+            "give a fitted outlier detector or a pipeline that ends in one"
+        )
+    return -np.asarray(detector.score_samples(X), dtype=np.float64)
+
+
+def explain(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
+    """Contribution of each feature to each row's anomaly score, as the detector's own `explain` defines it.
+
+    Through a pipeline the rows pass its transformers first; the answer is about the original columns only where every
+    transformer keeps one column per feature in place (scalers, imputers), which is checked by counting columns.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+
+    Raises
+    ------
+    TypeError
+        If the detector has no `explain`, or a transformer of the pipeline mixes columns (PCA) or changes their number.
+    """
+    if isinstance(detector, Pipeline):
+        check_is_fitted(detector)
+        for _, step in detector.steps[:-1]:
+            if step is None or step == "passthrough":
+                continue
+            before = np.shape(X)[1]
+            X = step.transform(X)
+            if hasattr(step, "components_") or np.shape(X)[1] != before:
+                raise TypeError(
+                    f"explain: {type(step).__name__} mixes columns, so parts of the score do not belong to single "
+                    "input features; explain the last step on the transformed rows instead"
+                )
+        detector = detector.steps[-1][1]
+    if not hasattr(detector, "explain"):
+        raise TypeError(f"explain: {type(detector).__name__} gives no contributions per feature")
+    return np.asarray(detector.explain(X), dtype=np.float64)

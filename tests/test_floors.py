@@ -1,0 +1,73 @@
+"""The building keeps its floors: a file imports only from lower floors, never sideways between two detectors."""
+
+import ast
+from pathlib import Path
+
+import odkit
+
+ROOT = Path(odkit.__file__).parent
+
+# first match decides; a folder's entry covers its files
+FLOORS = {
+    "cli": 6, "__main__": 6, "bench": 5, "jobs": 5, "report": 5, "adapters": 4.5,
+    "frame": 4, "scores": 4, "metrics": 4, "datasets": 4, "model_file": 4,
+    "decide": 3, "detectors.consensus": 3, "detectors": 2, "images": 2, "series": 2,
+    "base": 1, "mergeable": 1, "_sklearn": 1, "nets": 1, "kernels": 0,
+}  # fmt: skip
+SIDEWAYS = {"kernels", "nets", "metrics", "datasets", "bench", "jobs", "report", "decide", "images", "series", "base"}
+FOREIGN = {0: {"sklearn", "pandas", "polars", "torch", "numba"}}
+
+
+def _module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _floor(module: str) -> float:
+    for name, floor in FLOORS.items():
+        if module == name or module.startswith(name + "."):
+            return floor
+    raise AssertionError(f"odkit.{module} stands on no floor: add it to FLOORS")
+
+
+def _imports(path: Path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            yield from (
+                f"{node.module}.{a.name}" if (ROOT / Path(*node.module.split(".")[1:]) / f"{a.name}.py").exists() else node.module
+                for a in node.names
+            )
+
+
+def test_files_import_only_from_lower_floors():
+    wrong = []
+    for path in ROOT.rglob("*.py"):
+        here = _module(path)
+        if here in ("", "__init__"):
+            continue
+        for target in _imports(path):
+            if not target.startswith("odkit"):
+                continue
+            there = target.removeprefix("odkit").lstrip(".")
+            if there == "" or there == here:
+                continue
+            up = _floor(there) > _floor(here)
+            side_door = there.startswith("adapters") and not here.startswith("adapters")
+            sideways = _floor(there) == _floor(here) and (
+                here.split(".")[0] != there.split(".")[0] or here.split(".")[0] not in SIDEWAYS
+            )
+            if up or side_door or (sideways and _floor(here) not in (1, 4, 4.5, 5, 6)):
+                wrong.append(f"{here} -> {there}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_ground_floor_knows_only_arrays():
+    wrong = []
+    for path in (ROOT / "kernels").rglob("*.py"):
+        allowed = {"gpu": {"torch"}, "cpu": {"numba"}}.get(path.parent.name, set())
+        for target in _imports(path):
+            if target.split(".")[0] in FOREIGN[0] - allowed:
+                wrong.append(f"{_module(path)} -> {target}")
+    assert not wrong, "\n".join(wrong)

@@ -73,7 +73,7 @@ class ECOD(Detector):
     >>> X = np.array([[1.0], [2.0], [2.0], [3.0], [10.0]])
     >>> detector = ECOD(contamination=0.2).fit(X)
     >>> -detector.score_samples([[2.0], [10.0], [50.0]]).round(2)
-    array([0.22, 1.61, 6.61])
+    array([ 0.51,  1.61, 13.92])
     >>> detector.predict([[2.0], [50.0]])
     array([ 1, -1])
 
@@ -81,7 +81,7 @@ class ECOD(Detector):
 
     >>> detector = ECOD().fit(np.column_stack([X, X[::-1]]))
     >>> detector.explain([[2.0, 50.0]]).round(2)
-    array([[0.22, 6.61]])
+    array([[ 0.51, 13.92]])
     """
 
     _parameter_constraints: dict = {

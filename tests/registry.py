@@ -6,6 +6,9 @@ DETECTORS = [
     odkit.ECOD(),
     odkit.ECOD(aggregation="paper", tail=None),
     odkit.ECOD(nan_policy="neutral", n_jobs=2),
+    odkit.KNN(),
+    odkit.KNN(3, aggregation="mean", algorithm="brute"),
+    odkit.KNN(4, aggregation="median", metric="manhattan", n_jobs=2),
 ]
 
 

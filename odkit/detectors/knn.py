@@ -1,0 +1,217 @@
+"""Distance to the nearest training rows (Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002)."""
+
+import threading
+import weakref
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.neighbors import VALID_METRICS, NearestNeighbors
+from sklearn.utils.metaestimators import available_if
+
+from odkit import kernels
+from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit.base import Detector
+
+__all__ = ["KNN"]
+
+_METRICS = {metric for names in VALID_METRICS.values() for metric in names} - {"precomputed"}
+
+# search trees are no part of the model: they live here as long as the training rows they were built on, so that a
+# fitted KNN is plain numpy, and one read from a file builds its tree with its first score
+_searches: dict[tuple, NearestNeighbors] = {}
+_lock = threading.Lock()
+
+
+def _search(rows: NDArray, center: NDArray | float, **settings: Any) -> NearestNeighbors:
+    key = (id(rows), settings["n_jobs"])
+    with _lock:
+        if key not in _searches:
+            _searches[key] = NearestNeighbors(**settings).fit(rows - center)
+            weakref.finalize(rows, _searches.pop, key, None)
+        return _searches[key]
+
+
+def _is_euclidean(detector: "KNN") -> bool:
+    plain = detector.metric in {"euclidean", "l2"} or (detector.metric == "minkowski" and detector.p == 2)
+    return plain and not detector.metric_params
+
+
+class KNN(Detector):
+    """A row is as strange as its neighbours among the training rows are far away.
+
+    Assumes that distance means something: columns in comparable units (scale them first) and few of them irrelevant.
+    It fails where normal data have regions of very different density (the sparse region is flagged as a whole), where
+    outliers come in groups of more than `n_neighbors` rows, and in hundreds of noisy columns, where all rows are
+    about equally far apart.
+
+    A row never vouches for itself: a training row that equals the scored row in every column is passed over, once.
+    The scores of the training rows are therefore leave-one-out scores, and `predict` on them flags the share
+    `contamination`. A new row that equals a training row is treated alike.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=5
+        Number k of neighbours, at least 1; the training set must have more rows.
+    aggregation : {"kth", "mean", "median"}, default="kth"
+        Which of the k distances is the score: the largest, their mean or their median.
+    algorithm : {"auto", "ball_tree", "kd_tree", "brute"}, default="auto"
+        scikit-learn's search structure.
+    leaf_size : int, default=30
+        Rows per leaf of a tree; speed only.
+    metric : str or callable, default="minkowski"
+        Any metric of `sklearn.neighbors.NearestNeighbors` but "precomputed".
+    p : float, default=2
+        Order of the Minkowski metric, above 0; 2 is Euclidean.
+    metric_params : dict, default=None
+        Further arguments of the metric.
+    n_jobs : int, default=None
+        Threads of the search, as in scikit-learn.
+    device : str, default=None
+        None or "cpu" for scikit-learn's search, "cuda", "cuda:1" or "mps" for brute force on a torch device
+        (Euclidean only; `algorithm`, `leaf_size` and `n_jobs` then have no effect).
+    contamination : float, default=0.1
+        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+
+    Attributes
+    ----------
+    rows_ : ndarray of shape (n_samples, n_features)
+        The training rows, read-only. All there is of the model: search trees are built from them on need.
+    offset_ : float
+        The `100 * contamination` percentile of the training scores.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Where X had column names.
+
+    Notes
+    -----
+    **Score:** minus the aggregated distance, in the unit of the metric, at most 0.
+    **Cost:** fit O(n d log n) for a tree; a score O(d log n) with few columns, O(n d) with many (brute force); memory
+    twice the training rows.
+    **Source:** Ramaswamy et al., section 2 ("kth"); Angiulli and Pizzuti, section 2 ("mean", there a sum); "median"
+    is ours. Euclidean neighbours are searched about the mean of the rows and their distances recomputed from plain
+    differences, because a matrix product loses small distances far from the origin.
+
+    Examples
+    --------
+    >>> from odkit import KNN
+    >>> X = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [3.0, 4.0]]
+    >>> detector = KNN(n_neighbors=2, contamination=0.2).fit(X)
+    >>> detector.score_samples(X).round(3)
+    array([-1.   , -1.   , -1.   , -1.   , -4.243])
+    >>> detector.predict(X)
+    array([ 1,  1,  1,  1, -1])
+
+    The second neighbour of (3, 4) is 4.243 away, 3 * 3 / 4.243 of it along the first column:
+
+    >>> detector.explain(X)[-1].round(3)
+    array([2.121, 2.121])
+    """
+
+    _parameter_constraints: dict = {
+        **Detector._parameter_constraints,
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "aggregation": [StrOptions({"kth", "mean", "median"})],
+        "algorithm": [StrOptions({"auto", "ball_tree", "kd_tree", "brute"})],
+        "leaf_size": [Interval(Integral, 1, None, closed="left")],
+        "metric": [StrOptions(_METRICS), callable],
+        "p": [Interval(Real, 0, None, closed="neither")],
+        "metric_params": [dict, None],
+        "n_jobs": [Integral, None],
+        "device": [str, None],
+    }
+
+    def __init__(
+        self,
+        n_neighbors: int = 5,
+        *,
+        aggregation: str = "kth",
+        algorithm: str = "auto",
+        leaf_size: int = 30,
+        metric: str | Callable = "minkowski",
+        p: float = 2,
+        metric_params: dict | None = None,
+        n_jobs: int | None = None,
+        device: str | None = None,
+        contamination: float = 0.1,
+    ) -> None:
+        self.n_neighbors = n_neighbors
+        self.aggregation = aggregation
+        self.algorithm = algorithm
+        self.leaf_size = leaf_size
+        self.metric = metric
+        self.p = p
+        self.metric_params = metric_params
+        self.n_jobs = n_jobs
+        self.device = device
+        self.contamination = contamination
+
+    def _fit(self, X: NDArray) -> None:
+        if len(X) <= self.n_neighbors:
+            raise ValueError(
+                f"KNN: too few training rows, n_samples={len(X)} with n_neighbors={self.n_neighbors}; every row needs "
+                "n_neighbors others. Give more rows or lower n_neighbors."
+            )
+        if kernels.on(self.device).name == "gpu" and not _is_euclidean(self):
+            raise ValueError(
+                f"KNN: device={self.device!r} knows the Euclidean metric only, metric={self.metric!r} with p={self.p} "
+                "was given. Use metric='euclidean' or device=None."
+            )
+        rows = np.array(X, order="C")
+        rows.flags.writeable = False
+        self.rows_ = rows
+
+    def _score(self, X: NDArray) -> NDArray:
+        distance, _ = self._neighbors(X)
+        return -distance.mean(axis=1)
+
+    @available_if(_is_euclidean)
+    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Contribution of each feature to each row's distance, shape (n_samples, n_features); Euclidean metric only.
+
+        (x_j - y_j)^2 / |x - y| for the neighbour y that the aggregation picks, averaged over the neighbours where it
+        averages: rows sum to the anomaly score, `-score_samples(X)`.
+        """
+        check_is_fitted(self)
+        X = self._validate(X, reset=False).astype(self.rows_.dtype, copy=False)
+        k = kernels.on(self.device)
+        distance, index = self._neighbors(X)
+        queries, rows = k.array(X), k.array(self.rows_)
+        return np.asarray(k.numpy(k.neighbors.distance_parts(queries, rows, k.array(distance), k.array(index))))
+
+    def _neighbors(self, X: NDArray) -> tuple[NDArray, NDArray]:
+        """Distances and indices of the neighbours whose mean distance is the score, the row's own copy left out."""
+        k = kernels.on(self.device)
+        X = X.astype(self.rows_.dtype, copy=False)  # so that a row fitted in float32 knows its copy
+        queries, rows = k.array(X), k.array(self.rows_)
+        n_candidates = self.n_neighbors + 1
+        if k.name == "gpu":
+            found = k.neighbors.nearest(queries, rows, n_candidates)
+            found = k.neighbors.neighbor_distances(queries, rows, found)
+        elif _is_euclidean(self):
+            center = self.rows_.mean(axis=0, dtype=np.float64)
+            index = self._searcher(center).kneighbors(X - center, n_candidates, return_distance=False)
+            found = k.neighbors.neighbor_distances(queries, rows, index)
+        else:
+            found = self._searcher(0.0).kneighbors(X, n_candidates)
+        distance, index = (k.numpy(part) for part in k.neighbors.without_copy(queries, rows, *found))
+        ranks = {
+            "kth": slice(self.n_neighbors - 1, None),
+            "mean": slice(None),
+            "median": slice((self.n_neighbors - 1) // 2, self.n_neighbors // 2 + 1),
+        }[self.aggregation]
+        return distance[:, ranks], index[:, ranks]
+
+    def _searcher(self, center: NDArray | float) -> NearestNeighbors:
+        return _search(
+            self.rows_,
+            center,
+            algorithm=self.algorithm,
+            leaf_size=self.leaf_size,
+            metric=self.metric,
+            p=self.p,
+            metric_params=self.metric_params,
+            n_jobs=self.n_jobs,
+        )

@@ -1,0 +1,306 @@
+"""Scores as a table beside the table they belong to: same kind of frame, same index, same row order."""
+
+import difflib
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from odkit._sklearn import check_is_fitted
+from odkit.base import Detector
+from odkit.scores import explain
+
+__all__ = ["score_frame"]
+
+NUMBERS = "biuf"  # numpy's kinds of dtype that a feature column may have
+
+
+def score_frame(
+    detector: Any,
+    frame: Any,
+    *,
+    keys: str | Iterable[str] | None = None,
+    ignore: str | Iterable[str] | None = None,
+    top: int = 0,
+) -> Any:
+    """Score the rows of a frame and return a frame of the same kind, with the same index and row order.
+
+    Parameters
+    ----------
+    detector : fitted outlier detector of odkit or scikit-learn, or a Pipeline that ends in one
+    frame : pandas.DataFrame, polars.DataFrame, pyarrow.Table, an object with `__arrow_c_stream__`, or ndarray
+        Rows to score. The detector's columns are picked by name, so their order in the frame does not matter. For a
+        detector fitted without names they are all columns that are neither in `keys` nor in `ignore`, as they stand.
+        They must hold numbers or booleans; missing values become NaN, for the detector to accept or to refuse.
+    keys : column name or names, optional
+        Columns that are carried over unchanged, in front. A key named `is_outlier` (the truth, where it is known)
+        arrives as `truth_is_outlier`.
+    ignore : column name or names, optional
+        Columns to leave out. A column that the detector does not know and that neither list names is an error.
+    top : int, default=0
+        Number of reasons per row: the features with the largest positive contributions in the detector's `explain`.
+
+    Returns
+    -------
+    frame
+        pandas in, pandas out, index kept; polars in, polars out; Arrow in any form in, pyarrow.Table out; ndarray in,
+        pandas out. After the keys it has the columns
+
+        - `anomaly_score` : float64, higher = more anomalous
+        - `is_outlier` : bool, what `predict` says at the detector's threshold
+        - `p_value` : float64, for detectors that have `p_values`
+        - `top_1`, `top_1_share`, `top_2`, ... : a feature, and its contribution divided by the sum of the row's
+          positive contributions. A row with fewer than `top` positive contributions has a missing name and share 0.
+
+    Raises
+    ------
+    ValueError
+        If columns are missing, unknown, repeated or not numeric; the message names them.
+    TypeError
+        If `frame` is none of the kinds above, or `top` is asked of a detector that does not explain.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from odkit import ECOD, score_frame
+    >>> readings = pd.DataFrame(
+    ...     {"volt": [1.0, 2, 2, 3, 3, 2, 90], "ampere": [5.0, 4, 5, 6, 5, 5, 5]}, index=list("abcdefg")
+    ... )
+    >>> score_frame(ECOD(contamination=0.1).fit(readings), readings, top=1).round(2).tail(3)
+       anomaly_score  is_outlier top_1  top_1_share
+    e           1.18       False  volt         0.72
+    f           0.89       False  volt         0.63
+    g           2.28        True  volt         0.85
+    """
+    check_is_fitted(detector)
+    table = _open(frame, detector)
+    carried = _names("keys", keys, table.columns)
+    features = _features(detector, table.columns, carried, _names("ignore", ignore, table.columns))
+    X: Any = _matrix(table, features)
+    if hasattr(detector, "feature_names_in_") and not isinstance(frame, np.ndarray):
+        X = pd.DataFrame(X, columns=features, copy=False)
+    result = _score(detector, X, features, top)
+    keyed = {"truth_is_outlier" if name == "is_outlier" else name: table.column(name) for name in carried}
+    clash = sorted(set(keyed) & set(result)) + ["truth_is_outlier"] * (len(keyed) < len(set(carried)))
+    if clash:
+        raise ValueError(
+            f"score_frame: the key {clash[0]!r} has the name of a column of the result; rename it in the frame"
+        )
+    return table.build({**keyed, **result})
+
+
+def _score(detector: Any, X: Any, features: Sequence[Any], top: int) -> dict[str, NDArray]:
+    normality = np.asarray(detector.score_samples(X), dtype=np.float64)
+    last = detector[-1] if isinstance(detector, Pipeline) else detector
+    shifts = isinstance(last, Detector) and (type(last).predict, type(last).decision_function) == (
+        Detector.predict,
+        Detector.decision_function,
+    )
+    # where predict is bound to the scores by the contract's identity, the rows need not be scored a second time
+    flags = normality - last.offset_ < 0 if shifts else np.asarray(detector.predict(X)) == -1
+    result = {"anomaly_score": -normality, "is_outlier": flags}
+    if hasattr(detector, "p_values"):
+        result["p_value"] = np.asarray(detector.p_values(X), dtype=np.float64)
+    return result | _reasons(explain(detector, X), features, top) if top else result
+
+
+def _reasons(contributions: NDArray, features: Sequence[Any], top: int) -> dict[str, NDArray]:
+    positive = np.maximum(contributions, 0)
+    order = np.argsort(-positive, axis=1, kind="stable")[:, :top]
+    largest = np.zeros((len(positive), top))
+    largest[:, : order.shape[1]] = np.take_along_axis(positive, order, axis=1)
+    names = np.full((len(positive), top), None, dtype=object)
+    names[:, : order.shape[1]] = np.array(features, dtype=object)[order]
+    names[largest == 0] = None
+    shares = largest / np.maximum(positive.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+    columns = {}
+    for rank in range(top):
+        columns[f"top_{rank + 1}"] = names[:, rank]
+        columns[f"top_{rank + 1}_share"] = shares[:, rank]
+    return columns
+
+
+def _names(what: str, given: str | Iterable[str] | None, columns: list) -> list:
+    names = [] if given is None else [given] if isinstance(given, str) else list(given)
+    unknown = [name for name in names if name not in columns]
+    if unknown:
+        raise ValueError(f"score_frame: {what} names {unknown[0]!r}, but {_instead(unknown[0], columns)}")
+    return names
+
+
+def _features(detector: Any, columns: list, keys: list, ignore: list) -> list:
+    """The detector's columns in its order, or a ValueError that names what is missing, left over or repeated."""
+    who = type(detector).__name__
+    repeated = [name for position, name in enumerate(columns) if name in columns[:position]]
+    if repeated:
+        raise ValueError(f"score_frame: the frame has more than one column {repeated[0]!r}; rename one of them")
+    others = [name for name in columns if name not in keys and name not in ignore]
+    if not hasattr(detector, "feature_names_in_"):
+        if len(others) == detector.n_features_in_:
+            return others
+        raise ValueError(
+            f"score_frame: {who} was fitted on {detector.n_features_in_} columns without names and the frame has "
+            f"{len(others)}: {_listed(others)}. Name those that are not features in keys or ignore"
+        )
+    features = detector.feature_names_in_.tolist()
+    missing = [name for name in features if name not in columns]
+    if missing:
+        raise ValueError(
+            f"score_frame: the frame lacks {len(missing)} of the {len(features)} columns that {who} was fitted on: "
+            f"{_listed(missing)}; {_instead(missing[0], columns)}"
+        )
+    extra = [name for name in others if name not in features]
+    if extra:
+        raise ValueError(
+            f"score_frame: {who} was not fitted on column{'s' * (len(extra) > 1)} {_listed(extra)}. "
+            "Name them in keys, to carry them over, or in ignore"
+        )
+    return features
+
+
+def _listed(names: list) -> str:
+    return ", ".join(map(repr, names[:8])) + f" and {len(names) - 8} more" * (len(names) > 8)
+
+
+def _instead(name: Any, columns: list) -> str:
+    near = difflib.get_close_matches(str(name), [str(column) for column in columns], n=2)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"the frame has {_listed(columns)}"
+
+
+def _matrix(table: "_Table", features: list) -> NDArray:
+    """The features as one C-order matrix: float32 if every column is, else float64."""
+    columns = [table.numbers(name) for name in features]
+    dtype = np.float32 if {column.dtype for column in columns} == {np.dtype(np.float32)} else np.float64
+    matrix = np.empty((len(columns[0]), len(columns)), dtype)
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+    return matrix
+
+
+class _Table(Protocol):
+    """What scoring needs of a kind of frame."""
+
+    columns: list
+
+    def column(self, name: Any) -> Any:
+        """One column, in the frame's own form."""
+
+    def numbers(self, name: Any) -> NDArray:
+        """One column as numpy floats, integers or booleans, missing values as NaN."""
+
+    def build(self, columns: dict[str, Any]) -> Any:
+        """A frame of this kind: own columns as they are, numpy arrays converted."""
+
+
+def _open(frame: Any, detector: Any) -> _Table:
+    """The kind is found by looking at the object: whoever hands in a polars frame has imported polars."""
+    if isinstance(frame, pd.DataFrame):
+        return _Pandas(frame)
+    if isinstance(frame, np.ndarray):
+        if frame.ndim != 2:
+            raise ValueError(f"score_frame: the array has shape {frame.shape}; rows x columns are needed")
+        names = getattr(detector, "feature_names_in_", None)
+        known = names is not None and len(names) == frame.shape[1]
+        return _Pandas(pd.DataFrame(frame, columns=names if known else [f"column_{j}" for j in range(frame.shape[1])]))
+    polars = sys.modules.get("polars")
+    if polars is not None and isinstance(frame, polars.DataFrame):
+        return _Polars(frame)
+    if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
+        return _Arrow(frame)
+    raise TypeError(
+        f"score_frame: given {type(frame).__module__}.{type(frame).__name__}; a pandas or polars DataFrame, a "
+        "pyarrow Table, an object with __arrow_c_stream__ or a numpy array is needed (collect a lazy frame first)"
+    )
+
+
+def _refuse(name: Any, dtype: Any, example: Any) -> ValueError:
+    return ValueError(
+        f"score_frame: column {name!r} holds {dtype} (the first value is {example!r}); numbers and booleans can be "
+        "scored. Convert it to float, or name it in keys or ignore"
+    )
+
+
+class _Pandas:
+    def __init__(self, frame: pd.DataFrame) -> None:
+        self.frame = frame
+        self.columns = frame.columns.tolist()
+
+    def column(self, name: Any) -> pd.Series:
+        return self.frame[name]
+
+    def numbers(self, name: Any) -> NDArray:
+        column = self.frame[name]
+        if column.dtype.kind not in NUMBERS:
+            raise _refuse(name, column.dtype, column.iloc[0] if len(column) else None)
+        if isinstance(column.dtype, np.dtype):
+            return column.to_numpy()
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+    def build(self, columns: dict[str, Any]) -> pd.DataFrame:
+        return pd.DataFrame(columns, index=self.frame.index)
+
+
+class _Polars:
+    def __init__(self, frame: Any) -> None:
+        self.frame = frame
+        self.columns = frame.columns
+
+    def column(self, name: str) -> Any:
+        return self.frame[name]
+
+    def numbers(self, name: str) -> NDArray:
+        polars, column = sys.modules["polars"], self.frame[name]
+        if column.dtype == polars.Float32:
+            return column.to_numpy()
+        if not (column.dtype.is_integer() or column.dtype.is_float() or column.dtype in (polars.Boolean, polars.Null)):
+            raise _refuse(name, column.dtype, column[0] if len(column) else None)
+        return column.cast(polars.Float64).to_numpy()
+
+    def build(self, columns: dict[str, Any]) -> Any:
+        polars = sys.modules["polars"]
+        return polars.DataFrame(
+            {
+                name: polars.Series(values.tolist(), dtype=polars.String) if _is_text(values) else values
+                for name, values in columns.items()
+            }
+        )
+
+
+class _Arrow:
+    def __init__(self, frame: Any) -> None:
+        import pyarrow
+
+        self.frame = pyarrow.table(frame)
+        self.columns = self.frame.column_names
+
+    def column(self, name: str) -> Any:
+        return self.frame[name]
+
+    def numbers(self, name: str) -> NDArray:
+        import pyarrow
+        from pyarrow import types
+
+        column = self.frame[name]
+        kinds = (types.is_integer, types.is_floating, types.is_boolean, types.is_null)
+        if not any(is_kind(column.type) for is_kind in kinds):
+            raise _refuse(name, column.type, column[0].as_py() if len(column) else None)
+        target = pyarrow.float32() if types.is_float32(column.type) else pyarrow.float64()
+        return column.cast(target, safe=False).to_numpy()
+
+    def build(self, columns: dict[str, Any]) -> Any:
+        import pyarrow
+
+        return pyarrow.table(
+            {
+                name: pyarrow.array(values, pyarrow.string()) if _is_text(values) else values
+                for name, values in columns.items()
+            }
+        )
+
+
+def _is_text(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.dtype == object

@@ -67,14 +67,13 @@ def score_frame(
     --------
     >>> import pandas as pd
     >>> from odkit import ECOD, score_frame
-    >>> readings = pd.DataFrame(
-    ...     {"volt": [1.0, 2, 2, 3, 3, 2, 90], "ampere": [5.0, 4, 5, 6, 5, 5, 5]}, index=list("abcdefg")
-    ... )
-    >>> score_frame(ECOD(contamination=0.2).fit(readings), readings, top=1).round(2).tail(3)
-       anomaly_score  is_outlier top_1  top_1_share
-    e           1.00       False  volt         0.85
-    f           0.71       False  volt         0.78
-    g           2.10        True  volt         0.93
+    >>> usual = pd.DataFrame({"volt": [230.0, 231, 229, 230, 232], "ampere": [5.0, 4, 5, 6, 5]})
+    >>> today = pd.DataFrame({"volt": [230.0, 229, 390], "ampere": [5.0, 9, 5]}, index=["mon", "tue", "wed"])
+    >>> score_frame(ECOD().fit(usual), today, top=1).round(2)
+         anomaly_score  is_outlier   top_1  top_1_share
+    mon           0.73       False    volt         0.70
+    tue           5.62        True  ampere         0.71
+    wed          51.83        True    volt         1.00
     """
     check_is_fitted(detector)
     table = _open(frame, detector)

@@ -86,7 +86,7 @@ class Detector(OutlierMixin, BaseEstimator):
         return float(np.percentile(scores, 100 * self.contamination))
 
     def _validate(self, X: ArrayLike, *, reset: bool) -> NDArray:
-        """X as a C-order float32 or float64 matrix with the columns of the fit, or an error that names what is wrong."""
+        """X as a C-order float32 or float64 matrix with the columns of the fit, or an error that names the fault."""
         try:
             checked = validate_data(
                 self, X, reset=reset, dtype=[np.float64, np.float32], order="C", ensure_all_finite=False
@@ -96,7 +96,7 @@ class Detector(OutlierMixin, BaseEstimator):
                 raise
             moved = [
                 f"{given!r} stands where {known!r} was"
-                for given, known in zip(X.columns, self.feature_names_in_, strict=True)
+                for given, known in zip(getattr(X, "columns", ()), self.feature_names_in_, strict=False)
                 if given != known
             ]
             raise ValueError(f"{error}\n{type(self).__name__}: {'; '.join(moved[:3])}.") from None

@@ -56,7 +56,7 @@ class Mergeable(Detector):
         X = self._validate(X, reset=fresh)
         if fresh:
             self._start()
-        self._absorb(X)
+        self._absorb(X, self._partial_stats(X))
         self.offset_ = self._sample_offset(self._sample["rows"])
         return self
 
@@ -97,7 +97,7 @@ class Mergeable(Detector):
 
     def _fit(self, X: NDArray) -> None:
         self._start()
-        self._absorb(X)
+        self._absorb(X, self._partial_stats(X))
 
     def _sample_offset(self, rows: NDArray) -> float:
         """`offset_` under the current model, read off the sampled rows."""
@@ -119,10 +119,11 @@ class Mergeable(Detector):
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.n_samples_seen_ = 0
 
-    def _absorb(self, X: NDArray) -> None:
+    def _absorb(self, X: NDArray, stats: dict[str, Any]) -> None:
+        """Take in a block and its statistics."""
         # block and seed decide the draw: no generator is stored, and equal blocks are sampled differently
         rng = np.random.default_rng([self._seed, self.n_samples_seen_])
-        self._join(self._partial_stats(X), _draw(X, rng), len(X))
+        self._join(stats, _draw(X, rng), len(X))
 
     def _join(self, stats: dict[str, Any], sample: dict[str, NDArray], n_samples: int) -> None:
         if hasattr(self, "_stats"):

@@ -1,19 +1,22 @@
 """ECOD: a row is as anomalous as its values are extreme, feature by feature (Li et al., IEEE TKDE 2022)."""
 
-from numbers import Real
+import warnings
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
-from odkit.base import Detector, DetectorTags
+from odkit.base import DetectorTags
 from odkit.kernels.cpu import ecdf
+from odkit.mergeable import Mergeable
 
 __all__ = ["ECOD"]
 
 
-class ECOD(Detector):
+class ECOD(Mergeable):
     """Outliers by empirical tail probabilities of single features.
 
     For every feature it takes the share of training values at least as small, and the share at least as large, as the
@@ -40,6 +43,8 @@ class ECOD(Detector):
         hides nor flags a row. Infinity is always an error.
     contamination : float in (0, 0.5], default=0.1
         Share of the training rows that `offset_` marks as outliers.
+    random_state : int, RandomState or None, default=None
+        Draws the sample of training rows that `offset_` is read from after `partial_fit` and `merge`; nothing else.
     n_jobs : int or None, default=None
         Threads, as in scikit-learn. Results do not depend on it, to the bit.
 
@@ -48,7 +53,7 @@ class ECOD(Detector):
     offset_ : float
         Threshold on `score_samples`.
     n_samples_seen_ : int
-        Training rows.
+        Training rows, those of `partial_fit` and `merge` included.
     skewness_sign_ : ndarray of shape (n_features_in_,), int64
         Sign of each feature's third central moment.
     tail_scale_ : ndarray of shape (2, n_features_in_)
@@ -85,13 +90,15 @@ class ECOD(Detector):
     """
 
     _parameter_constraints: dict = {
-        **Detector._parameter_constraints,
+        **Mergeable._parameter_constraints,
         "aggregation": [StrOptions({"feature_max", "paper"})],
         "tail": [StrOptions({"exponential"}), None],
         "tail_cap": [Interval(Real, 0, None, closed="neither")],
         "nan_policy": [StrOptions({"error", "neutral"})],
-        "n_jobs": [int, None],
+        "random_state": ["random_state"],
+        "n_jobs": [Integral, None],
     }
+    _merge_parameters = ("aggregation", "nan_policy")
 
     def __init__(
         self,
@@ -101,6 +108,7 @@ class ECOD(Detector):
         tail_cap: float = 50.0,
         nan_policy: str = "error",
         contamination: float = 0.1,
+        random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:
         self.aggregation = aggregation
@@ -108,6 +116,7 @@ class ECOD(Detector):
         self.tail_cap = tail_cap
         self.nan_policy = nan_policy
         self.contamination = contamination
+        self.random_state = random_state
         self.n_jobs = n_jobs
 
     def __sklearn_tags__(self) -> DetectorTags:
@@ -116,14 +125,35 @@ class ECOD(Detector):
         return tags
 
     def _fit_score(self, X: NDArray) -> NDArray:
-        split = self.aggregation == "paper"
-        self._table, self.skewness_sign_, sums = ecdf.sorted_columns(
-            X, split=split, n_jobs=effective_n_jobs(self.n_jobs)
-        )
-        self._missing = ecdf.feature_means(self._table) if self.nan_policy == "neutral" else np.zeros((3, X.shape[1]))
-        self.tail_scale_ = self._table.scales
-        self.n_samples_seen_ = X.shape[0]
+        # training scores come from the ranks that sorting gives anyway, and equal `_score(X)` to the bit
+        self._start()
+        stats, sums = self._sort(X)
+        self._absorb(X, stats)
         return -sums.max(axis=0)
+
+    def _partial_stats(self, X: NDArray) -> dict[str, Any]:
+        return self._sort(self._as_keys(X) if hasattr(self, "_stats") else X)[0]
+
+    def _sort(self, X: NDArray) -> tuple[dict[str, Any], NDArray]:
+        split = self.aggregation == "paper"
+        table, signs, sums = ecdf.sorted_columns(X, split=split, n_jobs=effective_n_jobs(self.n_jobs))
+        return {"table": table, "signs": signs}, sums
+
+    def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+        table, signs = ecdf.merge_columns(a["table"], b["table"])
+        return {"table": table, "signs": signs}
+
+    def _fit_from_stats(self, stats: dict[str, Any]) -> None:
+        self._table, self.skewness_sign_ = stats["table"], stats["signs"]
+        self.tail_scale_ = self._table.scales
+        d = self._table.sizes.size
+        if (self._table.sizes == 0).any():
+            names = getattr(self, "feature_names_in_", np.arange(d))[self._table.sizes == 0]
+            warnings.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0", stacklevel=2)
+        self._missing = ecdf.feature_means(self._table) if self.nan_policy == "neutral" else np.zeros((3, d))
+
+    def _merge_key(self) -> dict[str, Any]:
+        return {**super()._merge_key(), "dtype": str(self._table.values.dtype)}
 
     def _score(self, X: NDArray) -> NDArray:
         X = self._as_keys(X)

@@ -74,8 +74,11 @@ class _Packer:
 
     def __init__(self, capacity: int, dtype: np.dtype) -> None:
         self.values = np.empty(capacity, dtype)
-        self.offsets, self.sizes, self.scales = [0], [], []
-        self.counts, self.count_offsets = [], []
+        self.offsets: list[int] = [0]
+        self.sizes: list[int] = []
+        self.scales: list[tuple[float, float]] = []
+        self.counts: list[NDArray] = []
+        self.count_offsets: list[int] = []
 
     def room(self, width: int, n: int) -> NDArray:
         """Scratch (width, n) behind what is packed; `add` may write over it from its start on."""
@@ -143,13 +146,15 @@ def _tail_scale(ordered: NDArray) -> tuple[float, float]:
 
 
 def skewness_sign(ordered: NDArray) -> int:
-    """Sign (-1, 0, 1) of the third central moment of a sorted column, two passes in float64."""
+    """Sign (-1, 0, 1) of the third central moment of a sorted column, two passes in float64; 0 within rounding."""
     if ordered.size == 0 or ordered[0] == ordered[-1]:
         return 0
     exponent = np.frexp(max(abs(float(ordered[0])), abs(float(ordered[-1]))))[1]
     z = np.ldexp(ordered.astype(np.float64), -exponent)  # cubes of huge values stay finite; powers of two are exact
     z -= z.mean()
-    return int(np.sign((z * z * z).sum()))
+    third = (z * z * z).sum()
+    noise = 4 * np.finfo(np.float64).eps * z.size * max(-z[0], z[-1]) ** 3
+    return 0 if abs(third) <= noise else int(np.sign(third))
 
 
 def sorted_columns(
@@ -264,13 +269,15 @@ def check_table(table: TailTable, n_features: int) -> None:
     require(np.isfinite(table.costs).all() and (table.scales >= 0).all(), "costs or scales are not finite")
     for j in range(d):
         keys, counts, costs = _feature(table, j)
-        require(0 <= table.cost_offsets[j] and costs.size == table.sizes[j] + 1, f"costs of feature {j} are cut")
+        require(table.cost_offsets[j] >= 0 and costs.size == table.sizes[j] + 1, f"costs of feature {j} are cut")
         require(np.isfinite(keys).all() and (keys[1:] >= keys[:-1]).all(), f"keys of feature {j} do not ascend")
         if counts is None:
             require(keys.size == table.sizes[j], f"keys of feature {j} are not as many as its training values")
         else:
             require(counts.size == keys.size + 1 and counts[0] == 0, f"counts of feature {j} are cut")
-            require(counts[-1] == table.sizes[j] and (np.diff(counts) > 0).all(), f"counts of feature {j} do not ascend")
+            require(
+                counts[-1] == table.sizes[j] and (np.diff(counts) > 0).all(), f"counts of feature {j} do not ascend"
+            )
 
 
 def columns_of(table: TailTable) -> list[NDArray]:
@@ -355,9 +362,7 @@ def _walk(
                 out[:, 0] += term
 
 
-def tail_max(
-    X: NDArray, table: TailTable, cap: float, missing: NDArray, *, n_jobs: int = 1
-) -> NDArray[np.float64]:
+def tail_max(X: NDArray, table: TailTable, cap: float, missing: NDArray, *, n_jobs: int = 1) -> NDArray[np.float64]:
     """(m,): sum over features of the larger of left and right cost.
 
     X (m, d) C-order in the table's dtype; cap in nats, 0 = no tail excess; missing (3, d) from `feature_means`, what a

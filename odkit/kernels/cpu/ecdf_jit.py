@@ -115,11 +115,13 @@ def _tail_counts(x, keys, counts, below, upto, key):
 def _excess(x, end, scale, cap):
     """Nats for lying beyond the end of the training range."""
     distance = abs(np.float64(x) - np.float64(end))
-    return cap if distance >= cap * scale else distance / scale
+    return distance / scale if distance < cap * scale else cap  # this way round NaN divides nothing by 0
 
 
 @njit
-def walk(X, kind, signs, values, offsets, counts, count_offsets, costs, cost_offsets, sizes, scales, cap, missing, a, b, c):
+def walk(
+    X, kind, signs, values, offsets, counts, count_offsets, costs, cost_offsets, sizes, scales, cap, missing, a, b, c
+):
     """Costs of all cells of X, handed to the outputs by kind; the state is `ecdf.TailTable`, array by array.
 
     kind 0: a (m, 1) += larger cost. kind 1: a, b, c (m, 1) += left, right, left or right by signs. kind 2: a, b (m, d)

@@ -1,0 +1,188 @@
+"""ECOD: golden values, PyOD's training scores, the anchors on real data, and its properties."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from odkit import ECOD
+from tests import naive
+
+ROWS = np.array([(1, 2), (2, 2), (2, 5), (3, 1), (10, 4)], float)
+NEW = [(11, 2), (2, 3), (0, 9), (1e6, 5)]
+
+
+@pytest.mark.parametrize(
+    ("aggregation", "train", "new", "new_tail"),
+    [  # computed by hand from the definition; also in the specification of the method
+        (
+            "feature_max",
+            [2.120264, 1.021651, 2.120264, 2.525729, 2.525729],
+            [2.120264, 1.427116, 3.218876, 3.218876],
+            [2.427956, 1.427116, 5.121654, 53.218876],
+        ),
+        (
+            "paper",
+            [2.120264, 1.021651, 1.832581, 1.832581, 2.525729],
+            [1.832581, 1.139434, 1.609438, 3.218876],
+            [2.140274, 1.139434, 3.387216, 53.218876],
+        ),
+    ],
+)
+def test_golden_rows(aggregation, train, new, new_tail):
+    plain = ECOD(aggregation=aggregation, tail=None).fit(ROWS)
+    tailed = ECOD(aggregation=aggregation).fit(ROWS)
+    np.testing.assert_allclose(-plain.score_samples(ROWS), train, atol=5e-7)
+    np.testing.assert_allclose(-plain.score_samples(NEW), new, atol=5e-7)
+    np.testing.assert_allclose(-tailed.score_samples(NEW), new_tail, atol=5e-7)
+    np.testing.assert_allclose(tailed.tail_scale_, [[8, 2.75], [3.25, 2.25]])
+    assert tailed.skewness_sign_.tolist() == [1, 1]
+
+
+def test_golden_far_row():
+    X = np.random.default_rng(0).normal(size=(1000, 5))
+    assert -ECOD(tail=None).fit(X).score_samples([[6] * 5])[0] == pytest.approx(5 * np.log(1000))
+    assert -ECOD().fit(X).score_samples([[6] * 5])[0] == pytest.approx(79.609006, abs=5e-7)
+
+
+def test_golden_large():
+    rng = np.random.default_rng(0)
+    train, query = rng.standard_normal((100_000, 50)), rng.standard_normal((100_000, 50))[:1]
+    assert -ECOD(tail=None).fit(train).score_samples(query)[0] == pytest.approx(82.526989906911, rel=1e-12)
+    paper = ECOD(aggregation="paper", tail=None).fit(train)
+    assert -paper.score_samples(query)[0] == pytest.approx(51.472361228370, rel=1e-12)
+
+
+def test_missing_cells_are_neutral():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(60, 3))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    for aggregation in ("feature_max", "paper"):
+        detector = ECOD(aggregation=aggregation, nan_policy="neutral").fit(X)
+        np.testing.assert_allclose(-detector.score_samples(X), naive.ecod_anomaly(X, X, aggregation), rtol=1e-12)
+    # the mean larger tail of n distinct values, a number of its own: 1.345087 for n = 10
+    ten = ECOD(nan_policy="neutral").fit(np.arange(10.0)[:, None])
+    assert -ten.score_samples([[np.nan]])[0] == pytest.approx(1.345087, abs=5e-7)
+    with pytest.warns(UserWarning, match=r"no training value in column\(s\) \['b'\]"):
+        ECOD(nan_policy="neutral").fit(pd.DataFrame({"a": [1.0, 2.0], "b": [np.nan, np.nan]}))
+    with pytest.raises(ValueError, match="infinity"):
+        ten.score_samples([[np.inf]])
+
+
+def test_explanations_add_up_to_the_bit():
+    rng = np.random.default_rng(2)
+    X, Q = rng.lognormal(size=(400, 7)), rng.lognormal(size=(80, 7)) * 3
+    Q[::5, 2] = np.nan
+    for aggregation in ("feature_max", "paper"):
+        detector = ECOD(aggregation=aggregation, nan_policy="neutral").fit(X)
+        parts = detector.explain(Q)
+        assert (parts >= 0).all()
+        np.testing.assert_array_equal(np.add.accumulate(parts, axis=1)[:, -1], -detector.score_samples(Q))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.sampled_from(["feature_max", "paper"]))
+def test_properties(seed, n, aggregation):
+    rng = np.random.default_rng(seed)
+    X = np.round(rng.standard_t(3, size=(n, 3)), rng.integers(0, 4))
+    Q = np.vstack([X[: n // 2 + 1], rng.normal(size=(5, 3)) * 4])
+    detector = ECOD(aggregation=aggregation).fit(X)
+    scores = detector.score_samples(Q)
+    mirrored = ECOD(aggregation=aggregation).fit(-X)
+    if aggregation == "feature_max":
+        np.testing.assert_allclose(mirrored.score_samples(-Q), scores, rtol=1e-9)
+        cubed = ECOD(tail=None).fit(X**3)  # ranks alone: an increasing map changes nothing
+        np.testing.assert_array_equal(cubed.score_samples(X**3), ECOD(tail=None).fit(X).score_samples(X))
+    affine = ECOD(aggregation=aggregation).fit(X * 4 + 8)
+    np.testing.assert_allclose(affine.score_samples(Q * 4 + 8), scores, rtol=1e-9)
+    farther = Q.copy()
+    farther[:, 1] = np.where(Q[:, 1] > X[:, 1].max(), Q[:, 1] * 2 + 1, Q[:, 1])
+    assert (detector.score_samples(farther) <= scores + 1e-12).all()
+    assert -ECOD(aggregation=aggregation).fit(X).score_samples(X).min() <= 3 * np.log(n) + 1e-9
+
+
+@pytest.mark.parametrize("aggregation", ["feature_max", "paper"])
+def test_blocks_and_merges_equal_one_fit(aggregation):
+    rng = np.random.default_rng(3)
+    X = np.column_stack([rng.normal(size=900), rng.integers(0, 9, 900), rng.standard_cauchy(900)])
+    whole = ECOD(aggregation=aggregation).fit(X)
+    blocks = ECOD(aggregation=aggregation)
+    for part in np.array_split(rng.permutation(X), [1, 40, 500]):
+        blocks.partial_fit(part)
+    left, right = ECOD(aggregation=aggregation).fit(X[:300]), ECOD(aggregation=aggregation).fit(X[300:])
+    before = right.score_samples(X)
+    merged = left.merge(right)
+    for detector in (blocks, merged):
+        np.testing.assert_array_equal(detector.score_samples(X), whole.score_samples(X))
+        assert detector.n_samples_seen_ == 900
+        assert detector.offset_ == whole.offset_  # the sample holds every row up to 4096
+    np.testing.assert_array_equal(right.score_samples(X), before)
+
+
+def test_what_cannot_be_merged_is_named():
+    X = np.random.default_rng(4).normal(size=(30, 2))
+    detector = ECOD().fit(X)
+    with pytest.raises(ValueError, match="aggregation is 'feature_max' here and 'paper' in the other"):
+        detector.merge(ECOD(aggregation="paper").fit(X))
+    with pytest.raises(ValueError, match="dtype is 'float64' here and 'float32'"):
+        detector.merge(ECOD().fit(X.astype(np.float32)))
+    with pytest.raises(ValueError, match="n_features_in_ is 2 here and 1"):
+        detector.merge(ECOD().fit(X[:, :1]))
+
+
+def test_float32_keeps_its_ties():
+    X = np.array([[0.1], [0.2], [0.3]], np.float32)
+    detector = ECOD(tail=None).fit(X)
+    assert detector.score_samples(X.astype(np.float64)).tolist() == detector.score_samples(X).tolist()
+    assert detector.score_samples([[0.1]])[0] == detector.score_samples(X[:1])[0]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"aggregation": "mean"}, {"tail": "pareto"}, {"tail_cap": 0}, {"contamination": 0.6}, {"nan_policy": "drop"}],
+)
+def test_bad_parameters_are_named(bad):
+    with pytest.raises(ValueError, match=f"The '{next(iter(bad))}' parameter of ECOD"):
+        ECOD(**bad).fit(ROWS)
+
+
+# set -> ROC/AP and sum of the training scores, feature_max then paper; measured once with scikit-learn's metrics
+ANCHORS = {
+    "4_breastw": (0.9914, 0.9839, 6177.71, 0.9890, 0.9805, 5789.42),
+    "6_cardio": (0.9350, 0.5674, 49742.7, 0.8811, 0.4644, 38173.8),
+    "14_glass": (0.7046, 0.1859, 2423.63, 0.7805, 0.1665, 1799.33),
+    "20_letter": (0.5723, 0.0767, 66419.9, 0.5402, 0.0801, 48247.1),
+    "23_mammography": (0.9062, 0.4360, 81393.7, 0.8996, 0.4220, 75336.9),
+    "30_satellite": (0.5830, 0.5261, 374688, 0.4955, 0.3435, 333107),
+    "32_shuttle": (0.9929, 0.9043, 611077, 0.9935, 0.9083, 476430),
+    "35_SpamBase": (0.6556, 0.5183, 153982, 0.6785, 0.5533, 118828),
+    "45_wine": (0.7328, 0.1907, 2705.79, 0.8832, 0.3903, 2011.68),
+    "47_yeast": (0.4439, 0.3328, 13912.6, 0.4089, 0.3109, 11230.2),
+}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ANCHORS)
+def test_anchors_on_real_data(data_home, name):
+    with np.load(data_home / "tabular" / "adbench" / f"{name}.npz") as file:
+        X, truth = file["X"].astype(float), file["y"]
+    for aggregation, (roc, ap, total) in zip(
+        ("feature_max", "paper"), (ANCHORS[name][:3], ANCHORS[name][3:]), strict=True
+    ):
+        scores = -ECOD(aggregation=aggregation).fit(X).score_samples(X)
+        assert roc_auc_score(truth, scores) == pytest.approx(roc, abs=5e-4)
+        assert average_precision_score(truth, scores) == pytest.approx(ap, abs=5e-4)
+        assert scores.sum() == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.data
+@pytest.mark.filterwarnings("ignore")
+def test_training_scores_equal_pyod(data_home):
+    pyod = pytest.importorskip("pyod.models.ecod")
+    for path in sorted((data_home / "tabular" / "adbench").glob("*.npz")):
+        with np.load(path) as file:
+            X = file["X"].astype(float)[:20_000]
+        theirs = pyod.ECOD().fit(X).decision_scores_
+        np.testing.assert_allclose(-ECOD().fit(X).score_samples(X), theirs, rtol=1e-9, atol=1e-9, err_msg=path.name)

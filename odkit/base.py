@@ -104,10 +104,10 @@ class Detector(OutlierMixin, BaseEstimator):
         return checked
 
     def _check_finite(self, X: NDArray) -> None:
-        allow_nan = self.__sklearn_tags__().input_tags.allow_nan
         with np.errstate(over="ignore", invalid="ignore"):
             if np.isfinite(X.sum(dtype=np.float64)):  # one pass, no mask, for the ordinary case
                 return
+        allow_nan = self.__sklearn_tags__().input_tags.allow_nan
         bad = np.isinf(X) if allow_nan else ~np.isfinite(X)
         columns = np.flatnonzero(bad.any(axis=0))
         if columns.size == 0:

@@ -12,12 +12,15 @@ def counts() -> set[int]:
     return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
 
-@pytest.fixture(autouse=True)
-def _two_threads():
+@pytest.fixture
+def two_threads():
+    before = counts()
     with threadpool_limits(2, user_api="blas"):
         yield
+    assert counts() == before
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_nested_blocks():
     with one_thread():
         assert counts() == {1}
@@ -27,28 +30,29 @@ def test_nested_blocks():
     assert counts() == {2}
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_an_error_takes_the_limit_back():
-    with pytest.raises(ZeroDivisionError), one_thread():
-        1 / 0
+    with pytest.raises(KeyError), one_thread():
+        raise KeyError
     assert counts() == {2}
 
 
 def test_overlapping_threads_leave_the_number_they_found():
+    before, seen = counts(), []
     first_in, second_in, first_out = threading.Event(), threading.Event(), threading.Event()
-    seen = []
 
     def first():
         with one_thread():
             first_in.set()
-            second_in.wait(10)
+            seen.append(counts())
+            assert second_in.wait(10)
         first_out.set()
 
     def second():
-        first_in.wait(10)
+        assert first_in.wait(10)
         with one_thread():
             second_in.set()
-            first_out.wait(10)
-            seen.append(counts())
+            assert first_out.wait(10)
 
     threads = [threading.Thread(target=target) for target in (first, second)]
     for thread in threads:
@@ -56,4 +60,6 @@ def test_overlapping_threads_leave_the_number_they_found():
     for thread in threads:
         thread.join()
     assert seen == [{1}]
-    assert counts() == {2}
+    assert counts() == before
+    with one_thread():  # nobody holds it any more
+        assert counts() == {1}

@@ -1,7 +1,7 @@
 """The one place that limits BLAS threads: products of small matrices lose by a second thread, up to 45 times.
 
-The limit belongs to the process. Entering and leaving it from several Python threads at once would restore the wrong
-number in the end, so the blocks are counted: the first one in sets it, the last one out takes it back.
+The limit belongs to the process. Threads that set and restored it in turn would leave the wrong number behind, so one
+block at a time holds it: the first one in sets it and takes it back, those that come in meanwhile run as they are.
 """
 
 import threading
@@ -13,10 +13,8 @@ from threadpoolctl import ThreadpoolController
 
 __all__ = ["one_thread"]
 
-_lock = threading.Lock()
+_held = threading.Lock()
 _controller: ThreadpoolController | None = None
-_limit = None
-_inside = 0
 
 
 @contextmanager
@@ -25,16 +23,13 @@ def one_thread() -> Iterator[None]:
 
     Enter it once around a loop of products of matrices with up to some 300 columns, not around a single large product.
     """
-    global _controller, _limit, _inside
-    with _lock:
-        if _inside == 0:
-            _controller = _controller or ThreadpoolController()  # 3 ms, so it is kept
-            _limit = _controller.limit(limits=1, user_api="blas")
-        _inside += 1
-    try:
+    global _controller
+    if not _held.acquire(blocking=False):
         yield
+        return
+    try:
+        _controller = _controller or ThreadpoolController()  # 3 ms, so it is kept
+        with _controller.limit(limits=1, user_api="blas"):
+            yield
     finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _limit.restore_original_limits()
+        _held.release()

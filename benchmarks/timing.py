@@ -12,7 +12,8 @@ __all__ = ["interleaved", "machine", "peak_memory", "ratio", "seconds"]
 
 def machine() -> str:
     """One line on where the figures come from."""
-    model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), "?")
+    cpu = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = next((line.split(":")[1].strip() for line in cpu.splitlines() if "model name" in line), "unknown CPU")
     threads = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS") if name in os.environ}
     load = os.getloadavg()[0]
     return f"{model}, {len(os.sched_getaffinity(0))} cores, threads {threads or 'default'}, load {load:.1f}"
@@ -43,7 +44,8 @@ def ratio(slow: list[float], fast: list[float]) -> float:
 
 def _memory(key: str) -> int:
     """A field of /proc/self/status in bytes; Linux only."""
-    return next(int(line.split()[1]) * 1024 for line in Path("/proc/self/status").open() if line.startswith(key))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(key))
 
 
 def _measure(make: Callable, use: Callable, pipe) -> None:

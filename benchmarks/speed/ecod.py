@@ -32,27 +32,33 @@ def fit_pyod(X):
 
 
 def against_pyod(n: int, d: int) -> None:
-    X, Q = table(d, n), np.random.default_rng(1).standard_normal((10_000, d))
-    repeats = 5 if n < 1_000_000 else 3
+    what = f"{n:>9} x {d:<3}"
+    compare_speed(what, table(d, n), repeats=5 if n < 1_000_000 else 3)
+    make = functools.partial(table, d, n)  # by now this process holds none of the data
+    for name, use in (("odkit, 1 thread", fit_odkit), ("odkit, 2 threads", fit_odkit_2), ("pyod", fit_pyod)):
+        print(f"{what} peak memory of fit, {name:17} {peak_memory(make, use):6.2f} x the data")
+
+
+def compare_speed(what: str, X: np.ndarray, repeats: int) -> None:
     fits = {"odkit, 1 thread": lambda: fit_odkit(X), "odkit, 2 threads": lambda: fit_odkit_2(X)}
     times = interleaved({**fits, "pyod": lambda: fit_pyod(X)}, repeats)
     for name in fits:
-        print(f"{n:>9} x {d:<3} fit, {name:17} {seconds(times[name])}   pyod {seconds(times['pyod'])}"
-              f"   {ratio(times['pyod'], times[name]):8.1f}x")  # fmt: skip
+        print(
+            f"{what} fit, {name:17} {seconds(times[name])}   pyod {seconds(times['pyod'])}"
+            f"   {ratio(times['pyod'], times[name]):8.1f}x"
+        )
     ours, theirs = fit_odkit(X), fit_pyod(X)
+    Q = np.random.default_rng(1).standard_normal((10_000, X.shape[1]))
     for m in (1, 100, 10_000):
-        rows = Q[:m]
         pair = {
-            "odkit": lambda rows=rows: ours.score_samples(rows),
-            "pyod": lambda rows=rows: theirs.decision_function(rows),
+            "odkit": lambda rows=Q[:m]: ours.score_samples(rows),
+            "pyod": lambda rows=Q[:m]: theirs.decision_function(rows),
         }
         times = interleaved(pair, 3)
-        print(f"{n:>9} x {d:<3} score {m:>6} rows      {seconds(times['odkit'])}   pyod {seconds(times['pyod'])}"
-              f"   {ratio(times['pyod'], times['odkit']):8.0f}x")  # fmt: skip
-    del ours, theirs, X
-    make = functools.partial(table, d, n)
-    for name, use in (("odkit, 1 thread", fit_odkit), ("odkit, 2 threads", fit_odkit_2), ("pyod", fit_pyod)):
-        print(f"{n:>9} x {d:<3} peak memory of fit, {name:17} {peak_memory(make, use):6.2f} x the data")
+        print(
+            f"{what} score {m:>6} rows      {seconds(times['odkit'])}   pyod {seconds(times['pyod'])}"
+            f"   {ratio(times['pyod'], times['odkit']):8.0f}x"
+        )
 
 
 def limits(n: int) -> None:
@@ -63,8 +69,10 @@ def limits(n: int) -> None:
     times = interleaved(
         {"argsort": lambda: [np.argsort(X[:, j]) for j in range(10)], "fit": lambda: fit_odkit(X), "copy": X.copy}, 5
     )
-    print(f"limit: ten argsorts of {n} float64 {seconds(times['argsort'])}, fit {seconds(times['fit'])}"
-          f" = {ratio(times['fit'], times['argsort']):.2f} of it; copying the data once {seconds(times['copy'])}")  # fmt: skip
+    print(
+        f"limit: ten argsorts of {n} float64 {seconds(times['argsort'])}, fit {seconds(times['fit'])} = "
+        f"{ratio(times['fit'], times['argsort']):.2f} of it; copying the data once {seconds(times['copy'])}"
+    )
 
 
 def kernel(n: int = 100_000, m: int = 100_000, d: int = 50) -> None:
@@ -91,15 +99,16 @@ def kernel(n: int = 100_000, m: int = 100_000, d: int = 50) -> None:
     narrow, narrow_rows = ECOD(tail=None).fit(X.astype(np.float32)), Q.astype(np.float32)
     runs["float32"] = lambda: narrow.score_samples(narrow_rows)
     times = interleaved({**runs, "numpy": numpy_form, "read": lambda: Q.sum()}, 5)
-    print(f"\nscoring {m} rows x {d} against {n} training rows, validation included; numpy's two searches "
-          f"{m / np.median(times['numpy']) / 1e3:.0f} krows/s")  # fmt: skip
-    for name in runs:
-        print(
-            f"  {name:24} {m / np.median(times[name]) / 1e3:8.0f} krows/s   {ratio(times['numpy'], times[name]):5.1f}x numpy"
-        )
     print(
-        f"  limit: reading the rows once takes {seconds(times['read'])}; one row needs {d} x {np.log2(n):.0f} probes of "
-        "keys that leave L1 and L2: cache latency, overlapped 64 rows at a time, is what remains"
+        f"\nscoring {m} rows x {d} against {n} training rows, validation included; numpy's two searches "
+        f"{m / np.median(times['numpy']) / 1e3:.0f} krows/s"
+    )
+    for name in runs:
+        gain = ratio(times["numpy"], times[name])
+        print(f"  {name:24} {m / np.median(times[name]) / 1e3:8.0f} krows/s   {gain:5.1f}x numpy")
+    print(
+        f"  limit: reading the rows once takes {seconds(times['read'])}. One row needs {d} x {np.log2(n):.0f} probes "
+        "of keys\n  that leave L1 and L2: what remains is cache latency, overlapped 64 rows at a time"
     )
 
 

@@ -1,0 +1,46 @@
+"""Data sets: cards that describe them, readers that load them, generators that make them.
+
+>>> from odkit.datasets import load
+>>> telemetry = load("samples/telemetry")
+>>> telemetry.X.shape, telemetry.windows.shape
+((2016, 6), (7, 2))
+"""
+
+from odkit.datasets.cards import Card, CardFile, Source, get_card, list_cards, suite, suite_sha256, suites
+from odkit.datasets.download import fetch
+from odkit.datasets.readers import Dataset, load
+from odkit.datasets.samples import sample_path, write_samples
+from odkit.datasets.store import Check, get_data_home, path, rows, verify
+from odkit.datasets.synthetic import (
+    make_graded_rows,
+    make_payments,
+    make_planted_rows,
+    make_telemetry,
+    make_toy_images,
+)
+
+__all__ = [
+    "Card",
+    "CardFile",
+    "Check",
+    "Dataset",
+    "Source",
+    "fetch",
+    "get_card",
+    "get_data_home",
+    "list_cards",
+    "load",
+    "make_graded_rows",
+    "make_payments",
+    "make_planted_rows",
+    "make_telemetry",
+    "make_toy_images",
+    "path",
+    "rows",
+    "sample_path",
+    "suite",
+    "suite_sha256",
+    "suites",
+    "verify",
+    "write_samples",
+]

@@ -1,0 +1,318 @@
+"""A card says what a data set is: its files with sha256, its shape, its share of outliers, its licence, its source.
+
+Cards are TOML files in `datasets/cards/` of a checkout and `odkit/datasets/cards/` of an installed package; the id of a
+card is its path there without the suffix. Nothing here opens a data file.
+"""
+
+import hashlib
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "FORMATS",
+    "MODALITIES",
+    "PROTOCOLS",
+    "Card",
+    "CardFile",
+    "Source",
+    "get_card",
+    "list_cards",
+    "suite",
+    "suite_sha256",
+    "suites",
+]
+
+MODALITIES = ("tabular", "image", "series", "severity", "weights")
+PROTOCOLS = (  # mode, or mode/split
+    "in_sample",
+    "contaminated/stratified",
+    "one_class/given",
+    "one_class/stratified",
+    "one_class/prefix",
+)
+FORMATS = (
+    "digits_idx",
+    "graded_csv",
+    "images_npz",
+    "nab_csv",
+    "payments_csv",
+    "rows_npz",
+    "split_npz",
+    "telemetry_csv",
+    "ucr_txt",
+    "weights_npz",
+)
+ROLES = ("data", "labels", "unused")
+
+
+def bundled_folder(name: str) -> Path:
+    """The folder `cards` or `samples`: inside an installed package, or under `datasets/` of a checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / name
+    return installed if installed.is_dir() else package.parents[1] / "datasets" / name
+
+
+@dataclass(frozen=True, slots=True)
+class CardFile:
+    """One file of a data set.
+
+    Attributes
+    ----------
+    path : str
+        Where the file lies below the data folder.
+    bytes : int
+    sha256 : str
+    role : {"data", "labels", "unused"}
+        "unused" files belong to the source and are read by nobody.
+    upstream : str
+        Path of the original in the source repository; empty for generated files.
+    verbatim : bool
+        The file is the original, byte for byte; the others were re-saved and cannot be downloaded as they are.
+    """
+
+    path: str
+    bytes: int
+    sha256: str
+    role: str = "data"
+    upstream: str = ""
+    verbatim: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a data set comes from: a public repository (owner/name), the commit, and how the files were cut."""
+
+    repository: str
+    commit: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """What is known of a data set without opening it.
+
+    Attributes
+    ----------
+    id : str
+    modality : {"tabular", "image", "series", "severity", "weights"}
+        "weights" are network weights that detectors use, no data set.
+    family : str
+        Correlated sets share a family and count once in a comparison.
+    format : str
+        Which reader opens the files; one of `FORMATS`.
+    n, d : int
+        Rows (time steps, images) in all, train and test together; columns (channels, pixels). For weights: the number
+        of arrays and of parameters.
+    n_train : int or None
+        Rows of the given training part; None where the set comes in one piece.
+    outlier_rate : float or None
+        Share of outliers among the labelled rows (all rows, or the test part), 5 decimals; None for weights.
+    protocols : tuple of str
+        What the set can be used for, the default first; of `PROTOCOLS`.
+    licence : str
+    source : Source
+    files : tuple of CardFile
+    bundled : bool
+        The files are small generated samples that come with odkit.
+    feature_names : tuple of str
+    normal : tuple of str
+        The classes that count as normal, where the set has classes.
+    levels : dict
+        Severity level of each grade (as text), 0 = normal, where the set has grades.
+    mask_edges : tuple of float
+        Severity levels of images by the share of defective pixels: below the first edge 1, below the second 2, ...
+    notes : str
+    """
+
+    id: str
+    modality: str
+    family: str
+    format: str
+    n: int
+    d: int
+    n_train: int | None = None
+    outlier_rate: float | None = None
+    protocols: tuple[str, ...] = ()
+    licence: str
+    source: Source
+    files: tuple[CardFile, ...]
+    bundled: bool = False
+    feature_names: tuple[str, ...] = ()
+    normal: tuple[str, ...] = ()
+    levels: dict[str, int] = field(default_factory=dict)
+    mask_edges: tuple[float, ...] = ()
+    notes: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """One sha256 for the whole set: the file's own, or the hash of all files' hashes in the card's order."""
+        if len(self.files) == 1:
+            return self.files[0].sha256
+        return hashlib.sha256("\n".join(file.sha256 for file in self.files).encode()).hexdigest()
+
+
+def get_card(card_id: str) -> Card:
+    """The card of one data set.
+
+    Raises
+    ------
+    ValueError
+        If there is no such card (the message names the nearest ones) or the card breaks the schema.
+
+    Examples
+    --------
+    >>> from odkit.datasets import get_card
+    >>> card = get_card("adbench/32_shuttle")
+    >>> card.n, card.d, card.outlier_rate, card.source.repository
+    (49097, 9, 0.07151, 'Minqi824/ADBench')
+    """
+    file = bundled_folder("cards").joinpath(*f"{card_id}.toml".split("/"))
+    if card_id not in card_ids():
+        raise ValueError(_unknown("data set", card_id, card_ids(), "odkit datasets list"))
+    return read_card(file, card_id)
+
+
+def list_cards(modality: str | None = None, suite: str | None = None) -> list[Card]:
+    """All cards, or those of one modality or one suite, ordered by id (a suite keeps its own order)."""
+    if modality is not None and modality not in MODALITIES:
+        raise ValueError(f"list_cards: unknown modality {modality!r}; there are {', '.join(MODALITIES)}")
+    ids = card_ids() if suite is None else _suite_ids(suite)
+    cards = [get_card(card_id) for card_id in ids]
+    return [card for card in cards if modality in (None, card.modality)]
+
+
+def suites() -> dict[str, tuple[str, ...]]:
+    """Every suite by its name and version, with the ids of its data sets."""
+    with bundled_folder("cards").joinpath("suites.toml").open("rb") as file:
+        return {name: tuple(table["cards"]) for name, table in tomllib.load(file).items()}
+
+
+def suite(name: str) -> tuple[str, ...]:
+    """The ids of a suite. A suite never changes: a change makes a new version, "smoke-v2"; "smoke" means the newest.
+
+    Examples
+    --------
+    >>> from odkit.datasets import suite
+    >>> len(suite("tabular-adbench-v1")), suite("severity")[0]
+    (28, 'severity/winequality-red')
+    """
+    known = suites()
+    if name in known:
+        return known[name]
+    versions = {int(full.rpartition("-v")[2]): full for full in known if full.rpartition("-v")[0] == name}
+    if not versions:
+        raise ValueError(_unknown("suite", name, tuple(known), "odkit.datasets.suites()"))
+    return known[versions[max(versions)]]
+
+
+def suite_sha256(name: str) -> str:
+    """One sha256 over the ids and the files of a suite: two runs on the same hash saw the same data."""
+    lines = [f"{card_id} {get_card(card_id).sha256}" for card_id in suite(name)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+_suite_ids = suite  # list_cards has a parameter of that name
+
+
+@cache
+def card_ids() -> tuple[str, ...]:
+    """The ids of all cards, sorted; one walk over the folder, no file is opened."""
+    root = bundled_folder("cards")
+    found = sorted(file.relative_to(root).as_posix().removesuffix(".toml") for file in root.glob("*/**/*.toml"))
+    if not found:
+        raise FileNotFoundError(
+            f"odkit.datasets: no cards in {root}; the installation is incomplete, install odkit again"
+        )
+    return tuple(found)
+
+
+def read_card(file: Path, card_id: str) -> Card:
+    """The card in a TOML file, checked against the schema; every fault found is named."""
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"card {file}: not valid TOML: {error}") from None
+    faults = _field_faults(Card, table, "")
+    for number, entry in enumerate(table.get("files", ())):
+        faults += _field_faults(CardFile, entry, f"files[{number}].")
+    faults += _field_faults(Source, table.get("source", {}), "source.")
+    if not faults:
+        for name in ("protocols", "feature_names", "normal", "mask_edges"):
+            table[name] = tuple(table.get(name, ()))
+        card = Card(
+            **table
+            | {"source": Source(**table["source"]), "files": tuple(CardFile(**entry) for entry in table["files"])}
+        )
+        faults = _value_faults(card, card_id)
+    if faults:
+        raise ValueError(f"card {file}: {'; '.join(faults)}")
+    return card
+
+
+def _field_faults(kind: type, table: dict[str, Any], prefix: str) -> list[str]:
+    known = {item.name: item for item in fields(kind)}
+    needed = {n for n, item in known.items() if item.default is MISSING and item.default_factory is MISSING}
+    faults = [f"unknown field {prefix}{name!s}" for name in table if name not in known]
+    faults += [f"field {prefix}{name} is missing" for name in sorted(needed - set(table))]
+    for name in known.keys() & table.keys():
+        value, wanted = table[name], _TOML_TYPES[known[name].type]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+            faults.append(f"field {prefix}{name} is {value!r}, of type {type(value).__name__}")
+    return faults
+
+
+_TOML_TYPES: dict[Any, Any] = {
+    str: str,
+    int: int,
+    bool: bool,
+    int | None: int,
+    float | None: (int, float),
+    tuple[str, ...]: list,
+    tuple[float, ...]: list,
+    tuple[CardFile, ...]: list,
+    dict[str, int]: dict,
+    Source: dict,
+}
+
+
+def _value_faults(card: Card, card_id: str) -> list[str]:
+    faults = []
+    if card.id != card_id:
+        faults.append(f"id is {card.id!r} but the file says {card_id!r}")
+    for name, value, allowed in [
+        ("modality", card.modality, MODALITIES),
+        ("format", card.format, FORMATS),
+        *(("protocols", protocol, PROTOCOLS) for protocol in card.protocols),
+        *(("files.role", file.role, ROLES) for file in card.files),
+    ]:
+        if value not in allowed:
+            faults.append(f"{name} is {value!r}, allowed are {', '.join(allowed)}")
+    if min(card.n, card.d) < 1 or not 0 <= (card.n_train or 0) < card.n:
+        faults.append(f"n {card.n}, n_train {card.n_train}, d {card.d} are no counts of rows and columns")
+    if card.modality != "weights":
+        if card.outlier_rate is None or not 0 <= card.outlier_rate <= 1:
+            faults.append(f"outlier_rate is {card.outlier_rate!r}, a share between 0 and 1 is needed")
+        if not card.protocols:
+            faults.append("protocols is empty")
+    if not any(file.role == "data" for file in card.files):
+        faults.append("no file has the role 'data'")
+    for file in card.files:
+        if len(file.sha256) != 64 or set(file.sha256) - set("0123456789abcdef"):
+            faults.append(f"files: {file.path} has sha256 {file.sha256!r}, 64 hexadecimal digits are needed")
+        if file.path.startswith("/") or ".." in file.path.split("/"):
+            faults.append(f"files: {file.path} leaves the data folder")
+    return faults
+
+
+def _unknown(kind: str, name: str, known: tuple[str, ...], listing: str) -> str:
+    near = [other for other in known if name and name.lower() in other.lower()][:3]
+    near = near or get_close_matches(name, known, n=3, cutoff=0.5)
+    if not near:
+        short = {other.rpartition("/")[2].lower(): other for other in known}
+        near = [short[match] for match in get_close_matches(name.rpartition("/")[2].lower(), short, n=3, cutoff=0.5)]
+    hint = f"; the nearest are {', '.join(near)}" if near else ""
+    return f"odkit.datasets: there is no {kind} {name!r}{hint}; {listing} names them all"

@@ -1,0 +1,142 @@
+"""Where the files of a data set lie, and whether they are the files that the card names."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from odkit.datasets.cards import Card, CardFile, bundled_folder, card_ids, get_card, list_cards
+
+__all__ = ["Check", "get_data_home", "path", "rows", "verify"]
+
+
+class Check(NamedTuple):
+    """What `verify` found: `status` is "ok", "missing" or "mismatch", `detail` a sentence for the reader."""
+
+    id: str
+    status: str
+    detail: str
+
+
+def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
+    """The folder with the data sets; it need not exist.
+
+    The argument decides, else the environment variable `ODKIT_DATA_HOME`, else `../shared/data` beside a checkout where
+    there is one, else the user's cache folder, where `fetch` puts what it downloads.
+    """
+    chosen = data_home or os.environ.get("ODKIT_DATA_HOME")
+    if chosen:
+        return Path(chosen).expanduser()
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    return beside if beside.is_dir() else _cache_folder()
+
+
+def _cache_folder() -> Path:
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
+    elif sys.platform == "darwin":
+        base = Path("~/Library/Caches")
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return base.expanduser() / "odkit" / "data"
+
+
+def root_of(card: Card, data_home: str | os.PathLike | None = None) -> Path:
+    """The folder that the card's file paths start from: the bundled samples or the data folder."""
+    return bundled_folder("samples") if card.bundled else get_data_home(data_home)
+
+
+def fault_of(file: CardFile, root: Path) -> tuple[str, str] | None:
+    """None if the file below `root` is the card's, else ("missing" or "mismatch", what is wrong)."""
+    here = root / file.path
+    if not here.is_file():
+        return "missing", f"there is no file {here}"
+    size = here.stat().st_size
+    if size != file.bytes:
+        return "mismatch", f"{here} has {size} bytes, the card says {file.bytes}"
+    with here.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != file.sha256:
+        return "mismatch", f"{here} has sha256 {digest}, the card says {file.sha256}"
+    return None
+
+
+def path(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
+    """The data file of a set, or the folder of a set with several; it can be given to `odkit score`.
+
+    Raises
+    ------
+    ValueError
+        If there is no such card.
+    FileNotFoundError
+        If the files are not there; the message says where they were looked for and how to get them.
+
+    Examples
+    --------
+    >>> from odkit.datasets import path
+    >>> path("samples/payments").name
+    'payments.csv'
+    """
+    card = get_card(card_id)
+    root = root_of(card, data_home)
+    files = [root / file.path for file in card.files if file.role == "data"]
+    for file in files:
+        if not file.is_file():
+            raise FileNotFoundError(absent(card, file))
+    return files[0] if len(files) == 1 else files[0].parent
+
+
+def absent(card: Card, file: Path) -> str:
+    """The error message for a file that is not there."""
+    if card.bundled:
+        remedy = "the installation is incomplete, install odkit again"
+    elif all(entry.verbatim or card.format == "nab_csv" for entry in card.files):
+        remedy = (
+            f"set ODKIT_DATA_HOME to the folder that holds it, or download it with odkit.datasets.fetch({card.id!r})"
+        )
+    else:
+        remedy = (
+            "set ODKIT_DATA_HOME to the folder that holds it (it was re-saved from "
+            f"{card.source.repository} at {card.source.commit} and cannot be downloaded as it is)"
+        )
+    return f"odkit.datasets: {card.id}: there is no file {file}; {remedy}"
+
+
+def rows(
+    *, modality: str | None = None, suite: str | None = None, data_home: str | os.PathLike | None = None
+) -> list[dict[str, Any]]:
+    """One dict per data set for a table: id, modality, family, n, d, outlier_rate, licence, where.
+
+    `where` is "bundled", "here" (all files lie in the data folder; not hashed) or "absent".
+    """
+    home = get_data_home(data_home)
+    table = []
+    for card in list_cards(modality, suite):
+        here = all((home / file.path).is_file() for file in card.files)
+        where = "bundled" if card.bundled else "here" if here else "absent"
+        names = ("id", "modality", "family", "n", "d", "outlier_rate", "licence")
+        table.append({name: getattr(card, name) for name in names} | {"where": where})
+    return table
+
+
+def verify(ids: Iterable[str] | None = None, *, data_home: str | os.PathLike | None = None) -> list[Check]:
+    """Hash every file of the given data sets (default: all) and compare with the cards.
+
+    Returns
+    -------
+    list of (id, status, detail)
+        One per data set; status is "ok", "missing" (a file is not there) or "mismatch" (size or sha256 differ).
+    """
+    checks = []
+    for card_id in card_ids() if ids is None else ids:
+        card = get_card(card_id)
+        root = root_of(card, data_home)
+        faults = [fault for file in card.files if (fault := fault_of(file, root))]
+        if faults:
+            worst = min(faults)  # "mismatch" sorts before "missing" and is the worse news
+            checks.append(Check(card_id, worst[0], "; ".join(detail for _, detail in faults)))
+        else:
+            checks.append(Check(card_id, "ok", f"{len(card.files)} file{'s' * (len(card.files) > 1)} in {root}"))
+    return checks

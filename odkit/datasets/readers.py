@@ -86,7 +86,7 @@ def load(card_id: str, *, data_home: str | os.PathLike | None = None, verify: bo
     >>> from odkit.datasets import load
     >>> payments = load("samples/payments")
     >>> payments.X.shape, int(payments.is_outlier.sum())
-    ((3000, 8), 30)
+    ((3000, 7), 30)
     """
     card = get_card(card_id)
     if card.format not in _READERS:

@@ -4,7 +4,7 @@ Every generator draws from one `numpy.random.Generator` made from `random_state`
 What was planted comes back apart from the data, so that it cannot leak into a fit.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,20 +83,21 @@ def make_payments(n_rows: int = 3000, *, n_outliers: int = 30, random_state: See
     """A table of card payments with planted fraud of six kinds.
 
     Ordinary payments: categories with fixed shares; log-normal amounts around what the customer usually spends in the
-    category; daytime hours with one payment in a hundred at night; log-normal distance from home; a few payments a day.
+    category; daytime hours, with one payment in a hundred at night; a few kilometres from home; a few payments a day;
+    accounts of 3 to 120 months.
 
-    ==============  =================================================================================
+    ==============  ================================================================================
     kind            what is unusual
-    ==============  =================================================================================
-    spree           25 to 45 payments within 24 hours, several declined
-    far away        thousands of kilometres from home, between 2 and 5 in the morning
+    ==============  ================================================================================
+    spree           25 to 45 payments within 24 hours, several declined, at night
+    far away        thousands of kilometres from home, at night, several times the usual amount
     huge amount     60 to 150 times what the customer usually spends
-    new account     a large wire transfer on the day the account was opened
+    new account     a large wire transfer in the month the account was opened
     refund          a negative amount that no purchase explains
-    out of habit    30 to 50 times the customer's usual amount, though the amount is ordinary for others
-    ==============  =================================================================================
+    out of habit    12 to 20 times the customer's usual amount, though the amount is ordinary for others
+    ==============  ================================================================================
 
-    The last kind is extreme in no single column: a detector that looks at one column at a time cannot find it.
+    The last kind is unusual in one column alone, `times_usual`, and the hardest for a detector that adds up columns.
 
     Parameters
     ----------
@@ -109,14 +110,15 @@ def make_payments(n_rows: int = 3000, *, n_outliers: int = 30, random_state: See
     Returns
     -------
     Payments
-        Amounts in euro, `hour` from 0 to 24, days and kilometres.
+        `amount` in euro, `times_usual` = amount divided by what the customer usually spends in the category, `hour` 0
+        to 23.
 
     Examples
     --------
     >>> from odkit.datasets import make_payments
     >>> payments, truth = make_payments(1000, n_outliers=6, random_state=1)
     >>> payments.shape, list(truth.kind)
-    ((1000, 10), ['spree', 'far away', 'huge amount', 'new account', 'refund', 'out of habit'])
+    ((1000, 9), ['spree', 'far away', 'huge amount', 'new account', 'refund', 'out of habit'])
     """
     import pandas as pd
 
@@ -125,74 +127,90 @@ def make_payments(n_rows: int = 3000, *, n_outliers: int = 30, random_state: See
     names = np.array(list(CATEGORIES))
     shares, factors = np.array(list(CATEGORIES.values())).T
     category = rng.choice(len(names), size=n_rows, p=shares)
-    usual = rng.lognormal(np.log(24), 0.5, n_rows) * factors[category]
+    usual = rng.lognormal(np.log(24), 0.4, n_rows) * factors[category]
+    times = rng.lognormal(0, 0.35, n_rows)
     evening = rng.random(n_rows) < 0.4
     hour = np.where(evening, rng.normal(18.5, 1.6, n_rows), rng.normal(12.5, 2.4, n_rows))
     hour = np.where(rng.random(n_rows) < 0.01, rng.uniform(0, 6, n_rows), hour) % 24
     table = {
-        "amount": usual * rng.lognormal(0, 0.35, n_rows),
-        "usual_amount": usual,
-        "hour": hour,
-        "distance_km": rng.lognormal(np.log(5), 0.9, n_rows),
+        "amount": usual * times,
+        "times_usual": times,
+        "hour": np.floor(hour),
+        "distance_km": np.rint(rng.lognormal(np.log(5), 0.8, n_rows)),
         "payments_last_24h": 1.0 + rng.poisson(1.8, n_rows),
-        "days_since_last": rng.exponential(0.8, n_rows),
-        "account_age_days": np.floor(60 + rng.gamma(2.2, 500, n_rows)),
-        "declined_last_week": 1.0 * rng.poisson(0.15, n_rows),
+        "declined_last_week": 1.0 * rng.poisson(0.1, n_rows),
+        "account_months": 1.0 * rng.integers(3, 121, n_rows),
     }
     planted = np.sort(rng.choice(n_rows, size=n_outliers, replace=False))
-    ids = np.array([f"P{number:06d}" for number in range(1, n_rows + 1)])
+    ids = np.array([f"P{number:05d}" for number in range(1, n_rows + 1)])
     truth = []
     for turn, row in enumerate(planted):
-        kind, changes, reason = _PAYMENT_KINDS[turn % len(_PAYMENT_KINDS)](rng, table["usual_amount"][row])
+        kind, plant = list(_PAYMENT_KINDS.items())[turn % len(_PAYMENT_KINDS)]
+        changes, reason = plant(rng, usual[row])
         if "merchant_category" in changes:
             category[row] = np.flatnonzero(names == changes["merchant_category"])[0]
         for name in changes.keys() & table.keys():
             table[name][row] = changes[name]
         truth.append((ids[row], kind, " ".join(changes), reason))
-    whole = {"payments_last_24h", "account_age_days", "declined_last_week"}
-    columns = {name: value.astype(int) if name in whole else value.round(2) for name, value in table.items()}
+    fine = {"amount", "times_usual"}
+    columns = {name: value.round(2) if name in fine else value.astype(int) for name, value in table.items()}
     return Payments(
         pd.DataFrame({"payment_id": ids, "merchant_category": names[category]} | columns),
         pd.DataFrame(truth, columns=["payment_id", "kind", "columns", "reason"]),
     )
 
 
-def _spree(rng: np.random.Generator, usual: float) -> tuple[str, dict, str]:
-    count, declined = int(rng.integers(25, 46)), int(rng.integers(4, 10))
-    changes = {"payments_last_24h": count, "declined_last_week": declined, "days_since_last": 0.0}
-    return "spree", changes, f"{count} payments within 24 hours, {declined} declined this week"
+Planted = tuple[dict[str, Any], str]  # the new values by column, and the reason in words
 
 
-def _far_away(rng: np.random.Generator, usual: float) -> tuple[str, dict, str]:
-    distance, hour = round(rng.uniform(4000, 11000), 2), round(rng.uniform(2, 5), 2)
-    reason = f"{distance:.0f} km from home at {int(hour)} in the morning"
-    return "far away", {"distance_km": distance, "hour": hour}, reason
+def _spent(usual: float, times: float) -> dict[str, Any]:
+    return {"amount": usual * times, "times_usual": times}
 
 
-def _huge_amount(rng: np.random.Generator, usual: float) -> tuple[str, dict, str]:
-    amount = round(usual * rng.uniform(60, 150), 2)
-    return "huge amount", {"amount": amount}, f"{amount:.2f} euro where the customer usually spends {usual:.2f}"
+def _spree(rng: np.random.Generator, usual: float) -> Planted:
+    count, declined, hour = int(rng.integers(25, 46)), int(rng.integers(4, 10)), int(rng.integers(1, 5))
+    changes = {"payments_last_24h": count, "declined_last_week": declined, "hour": hour}
+    return (
+        changes,
+        f"{count} payments within 24 hours, {declined} declined this week, this one at {hour} in the morning",
+    )
 
 
-def _new_account(rng: np.random.Generator, usual: float) -> tuple[str, dict, str]:
-    amount = round(rng.uniform(2500, 6000), 2)
-    changes = {"account_age_days": 0, "merchant_category": "wire transfer", "amount": amount}
-    return "new account", changes, f"wire transfer of {amount:.2f} euro on the day the account was opened"
+def _far_away(rng: np.random.Generator, usual: float) -> Planted:
+    distance, hour, times = int(rng.integers(4000, 11000)), int(rng.integers(1, 5)), rng.uniform(4, 8)
+    reason = f"{distance} km from home at {hour} in the morning, {times:.0f} times the usual amount"
+    return {"distance_km": distance, "hour": hour} | _spent(usual, times), reason
 
 
-def _refund(rng: np.random.Generator, usual: float) -> tuple[str, dict, str]:
-    amount = -round(rng.uniform(300, 2000), 2)
-    return "refund", {"amount": amount}, f"refund of {-amount:.2f} euro, more than any purchase it could answer"
+def _huge_amount(rng: np.random.Generator, usual: float) -> Planted:
+    times = rng.uniform(60, 150)
+    return _spent(usual, times), f"{usual * times:.2f} euro where the customer usually spends {usual:.2f}"
 
 
-def _out_of_habit(rng: np.random.Generator, usual: float) -> tuple[str, dict, str]:
-    usual = round(rng.uniform(6, 9), 2)
-    amount = round(usual * rng.uniform(30, 50), 2)
-    reason = f"{amount:.2f} euro, {amount / usual:.0f} times what this customer usually spends"
-    return "out of habit", {"amount": amount, "usual_amount": usual}, reason
+def _new_account(rng: np.random.Generator, usual: float) -> Planted:
+    times = rng.uniform(2500, 6000) / usual
+    changes = {"account_months": 0, "merchant_category": "wire transfer"} | _spent(usual, times)
+    return changes, f"wire transfer of {usual * times:.2f} euro in the month the account was opened"
 
 
-_PAYMENT_KINDS = (_spree, _far_away, _huge_amount, _new_account, _refund, _out_of_habit)
+def _refund(rng: np.random.Generator, usual: float) -> Planted:
+    times = -rng.uniform(300, 2000) / usual
+    return _spent(usual, times), f"refund of {-usual * times:.2f} euro, more than any purchase it could answer"
+
+
+def _out_of_habit(rng: np.random.Generator, usual: float) -> Planted:
+    usual, times = rng.uniform(5, 8), rng.uniform(12, 20)
+    return _spent(usual, times), f"{usual * times:.2f} euro where this customer usually spends {usual:.2f}"
+
+
+_PAYMENT_KINDS = {
+    "spree": _spree,
+    "far away": _far_away,
+    "huge amount": _huge_amount,
+    "new account": _new_account,
+    "refund": _refund,
+    "out of habit": _out_of_habit,
+}
 
 
 def make_telemetry(n_steps: int = 2016, *, step_minutes: int = 5, random_state: Seed = 0) -> Telemetry:
@@ -216,7 +234,7 @@ def make_telemetry(n_steps: int = 2016, *, step_minutes: int = 5, random_state: 
     Parameters
     ----------
     n_steps : int, default=2016
-        At least four days.
+        At least a week, so that the events keep apart.
     step_minutes : int, default=5
         Between 1 and 30.
     random_state : int or Generator, default=0
@@ -234,7 +252,7 @@ def make_telemetry(n_steps: int = 2016, *, step_minutes: int = 5, random_state: 
     if step_minutes > 30:
         raise ValueError(f"make_telemetry: step_minutes is {step_minutes}; 1 to 30 minutes are allowed")
     day = 24 * 60 // step_minutes
-    _check("make_telemetry", n_steps=(n_steps, 4 * day))
+    _check("make_telemetry", n_steps=(n_steps, 7 * day))
     rng = np.random.default_rng(random_state)
     hour = np.arange(n_steps) * step_minutes / 60
     # logistic ramps up at 6 and down at 22 o'clock
@@ -242,7 +260,7 @@ def make_telemetry(n_steps: int = 2016, *, step_minutes: int = 5, random_state: 
     steps_an_hour = 60 / step_minutes
     starts = n_steps // 2 + (np.arange(7) * (n_steps // 2 - day // 2)) // 7
     lengths = np.maximum(2, np.array([0, 2, 6, 3, 2, 3, 5]) * steps_an_hour).astype(int)
-    last_night = (starts[6] // day) * day + int(23 * steps_an_hour)  # the last event waits for eleven in the evening
+    last_night = (starts[6] // day) * day + int(21 * steps_an_hour)  # the last event waits for nine in the evening
     starts[6] = last_night if last_night + lengths[6] < n_steps else last_night - day
     spans = [slice(int(a), int(a + b)) for a, b in zip(starts, lengths, strict=True)]
 

@@ -1,0 +1,56 @@
+"""The detectors by name: where their classes are, and what a person needs to know to choose one.
+
+Plain text, so that listing them imports none of them. A newcomer adds its line here and can then be used from the
+command line and stored in a model file.
+"""
+
+import difflib
+from importlib import import_module
+from typing import NamedTuple
+
+__all__ = ["DETECTORS", "Entry", "detector_class"]
+
+
+class Entry(NamedTuple):
+    """One detector: `module` and `cls` say where it is, the rest in a few words when to take it."""
+
+    module: str
+    cls: str
+    assumes: str
+    cost: str
+    fails: str
+
+
+DETECTORS = {
+    "ecod": Entry(
+        "odkit.detectors.ecod",
+        "ECOD",
+        assumes="anomalies are extreme in single columns",
+        cost="fit n log n per column, score log n per cell; memory as the data",
+        fails="only the combination of values is odd; between two modes; one-hot columns",
+    ),
+    "knn": Entry(
+        "odkit.detectors.knn",
+        "KNN",
+        assumes="anomalies are far from other rows; columns in comparable units",
+        cost="fit n log n, score log n per row in few columns, n per row in many; memory as the data",
+        fails="regions of very different density; groups of anomalies; hundreds of noisy columns",
+    ),
+}
+
+
+def detector_class(name: str) -> type:
+    """The class of a detector by its catalog name; the name's case does not matter.
+
+    >>> from odkit.catalog import detector_class
+    >>> detector_class("ecod").__name__
+    'ECOD'
+    """
+    entry = DETECTORS.get(name.lower())
+    if entry is None:
+        near = difflib.get_close_matches(name.lower(), DETECTORS, n=1, cutoff=0.4)
+        raise ValueError(
+            f"detector {name!r} is not known; there are {', '.join(sorted(DETECTORS))}"
+            + (f". Did you mean {near[0]!r}?" if near else "")
+        )
+    return getattr(import_module(entry.module), entry.cls)

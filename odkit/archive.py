@@ -31,6 +31,7 @@ MAX_META = 16 << 20
 MAX_NAME = 200  # bytes of a member's name
 CHUNK = 1 << 20
 PLAIN = re.compile(r"\|b1|\|[iu]1|<[iu][248]|<f[248]|<U[1-9][0-9]{0,5}")
+DAMAGE = (zipfile.BadZipFile, OSError, EOFError, RuntimeError, struct.error)  # what zipfile raises on damaged bytes
 NAME = re.compile(r"[A-Za-z0-9_./-]+")
 
 
@@ -101,7 +102,7 @@ class Archive:
             self._check_ends(max_bytes)
             try:
                 self._zip = zipfile.ZipFile(self._file)
-            except (zipfile.BadZipFile, OSError, ValueError, struct.error, NotImplementedError) as error:
+            except (*DAMAGE, ValueError) as error:
                 raise self.error(f"damaged or cut short ({error})") from None
             self._members = self._check_members(self._zip.infolist())
             self.meta = self._read_meta()
@@ -142,7 +143,7 @@ class Archive:
                     digest.update(body[done : done + got])
                     done += got
                 member.read(1)  # reaching the end makes zipfile compare its checksum
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, struct.error, RuntimeError) as error:
+        except DAMAGE as error:
             raise self.error(f"{name}: damaged ({error})") from None
         if digest.hexdigest() != entry["sha256"]:
             raise self.error(f"{name}: its sha256 is not the recorded one")
@@ -156,10 +157,8 @@ class Archive:
             raise self.error(f"{size} bytes, more than max_bytes={max_bytes}; give a larger max_bytes if you trust it")
         start = self._file.read(4)
         if start != b"PK\x03\x04":
-            kind = (
-                "a pickle or joblib file, which can run code when loaded" if start[:1] == b"\x80" else "no model file"
-            )
-            raise self.error(f"{kind}{' (empty)' * (size == 0)}; files written by odkit.model_file.save are read")
+            kind = "a pickle, which can run code when loaded" if start[:1] == b"\x80" else "no model file of odkit"
+            raise self.error(f"{kind}{' (it is empty)' * (size == 0)}")
         self._file.seek(max(size - 98, 0))
         tail = self._file.read().rjust(98, b"\0")
         record, locator, end = tail[:56], tail[56:76], tail[76:]
@@ -198,10 +197,10 @@ class Archive:
             raise self.error(f"{META} has {self._members[META].file_size} bytes, more than {MAX_META}")
         try:
             meta = json.loads(self._zip.read(META), parse_constant=_refuse_constant)
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, struct.error, NotImplementedError) as error:
-            raise self.error(f"{META}: damaged ({error})") from None
         except (ValueError, RecursionError) as error:
             raise self.error(f"{META}: not valid JSON ({error})") from None
+        except DAMAGE as error:
+            raise self.error(f"{META}: damaged ({error})") from None
         if not isinstance(meta, dict):
             raise self.error(f"{META}: not an object")
         return meta

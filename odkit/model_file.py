@@ -71,6 +71,7 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, str | None]]] = {
         {"n_samples_seen_": None, "mean_": "d", "var_": "d", "scale_": "d"},
     ),
 }
+SCALARS = (str, int, float, bool)
 COLUMNS = {"n_features_in_", "feature_names_in_"}  # what every fitted estimator of scikit-learn may have
 
 
@@ -213,7 +214,7 @@ def _checked_meta(archive: Archive) -> dict[str, Any]:
             f"schema {schema} needs a newer odkit: {versions.get('odkit')!r} wrote it, this is {odkit.__version__}, "
             f"which reads up to schema {SCHEMA_VERSION}"
         )
-    if schema != SCHEMA_VERSION:
+    if type(schema) is not int or schema != SCHEMA_VERSION:
         raise archive.error(f"schema_version {schema!r} does not exist")
     if not isinstance(meta.get("model"), dict) or not isinstance(meta.get("notes"), dict):
         raise archive.error("model and notes: not objects")
@@ -266,8 +267,9 @@ def _encode(value: Any, where: str, arrays: dict[str, NDArray]) -> Any:
 
 
 def _encode_array(value: NDArray, where: str, arrays: dict[str, NDArray]) -> dict[str, Any]:
-    if value.dtype == object and value.ndim == 1 and all(isinstance(item, str) for item in value):
-        return {"is": "strings", "items": [str(item) for item in value]}  # how scikit-learn keeps column names
+    if value.dtype == object and value.ndim == 1 and all(type(item) in SCALARS for item in value):
+        # how scikit-learn keeps column names and SimpleImputer its constants
+        return {"is": "objects", "items": [_encode(item, where, arrays) for item in value]}
     if type(value) not in (np.ndarray, np.memmap) or not is_plain(value.dtype):
         raise _unstorable(where, value, f"arrays of {value.dtype} need pickle, plain arrays of numbers do not")
     member = re.sub(r"[^A-Za-z0-9_/-]", "-", where.replace(".", "/"))[:150]
@@ -316,15 +318,17 @@ def _decode(node: Any, where: str, archive: Archive) -> Any:
         return node
     if isinstance(node, list):
         return [_decode(item, f"{where}.{i}", archive) for i, item in enumerate(node)]
-    match node["is"]:
+    match node.get("is") if isinstance(node, dict) else None:
         case "float":
             return {"inf": np.inf, "-inf": -np.inf, "nan": np.nan}[node["value"]]
         case "dtype" if is_plain(np.dtype(str(node["value"]))):
             return np.dtype(node["value"])
         case "scalar" if is_plain(np.dtype(str(node["dtype"]))):
             return np.dtype(node["dtype"]).type(_decode(node["value"], where, archive))
-        case "strings" if all(type(item) is str for item in node["items"]):
-            return np.array(node["items"], dtype=object)
+        case "objects":
+            items = [_decode(item, where, archive) for item in node["items"]]
+            if all(type(item) in SCALARS for item in items):
+                return np.array(items, dtype=object)
         case "array":
             return archive.array(node["member"])
         case "tuple":
@@ -365,7 +369,8 @@ def _decode_estimator(node: dict[str, Any], where: str, archive: Archive) -> Bas
     except (ModelFileError, ImportError, MemoryError):
         raise
     except Exception as error:
-        raise archive.error(f"{who}: {error or type(error).__name__}") from error
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise archive.error(f"{who}: {kind}{error}") from error
     return estimator
 
 
@@ -383,7 +388,9 @@ def _check_columns(estimator: Any) -> None:
     count, names = estimator.n_features_in_, getattr(estimator, "feature_names_in_", None)
     if type(count) is not int or count < 1:
         raise ValueError(f"n_features_in_ is {count!r}")
-    if names is not None and (not isinstance(names, np.ndarray) or names.dtype != object or names.shape != (count,)):
+    if names is not None and not (
+        isinstance(names, np.ndarray) and names.shape == (count,) and all(type(name) is str for name in names)
+    ):
         raise ValueError(f"feature_names_in_ must be {count} names")
     offset = getattr(estimator, "offset_", 0.0)
     if not isinstance(offset, float | int) or np.isnan(offset):
@@ -396,8 +403,10 @@ def _check_shapes(estimator: Any, attributes: dict[str, str | None]) -> None:
         if axes is None:
             continue
         value, shape = getattr(estimator, name), tuple(sizes[axis] for axis in axes)
-        if value is not None and (not isinstance(value, np.ndarray) or value.shape != shape or value.dtype.kind != "f"):
-            raise ValueError(f"{name} must be an array of floats of shape {shape}")
+        if value is not None and not (
+            isinstance(value, np.ndarray) and value.shape == shape and value.dtype.kind in "fO"
+        ):
+            raise ValueError(f"{name} must be numbers in an array of shape {shape}")
 
 
 def _card(node: Any) -> Any:
@@ -411,7 +420,7 @@ def _card(node: Any) -> Any:
             return {"class": node["class"], "params": {name: _card(value) for name, value in node["params"].items()}}
         case "dict":
             return {key: _card(item) for key, item in node["items"]}
-        case "tuple" | "strings":
+        case "tuple" | "objects":
             return _card(node["items"])
         case "record":
             return {name: _card(item) for name, item in node["fields"].items()}

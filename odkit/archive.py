@@ -92,7 +92,8 @@ def _npy_header(entry: dict[str, Any]) -> bytes:
 class Archive:
     """An opened model file whose container and `meta` have passed their checks; arrays are checked as they are read.
 
-    Each array can be taken once, so that a file cannot make its reader use more memory than it has bytes.
+    A member is read once, however often it is asked for, so that a file cannot make its reader use more memory than it
+    has bytes.
     """
 
     def __init__(self, path: str | os.PathLike, max_bytes: int) -> None:
@@ -106,7 +107,8 @@ class Archive:
                 raise self.error(f"damaged or cut short ({error})") from None
             self._members = self._check_members(self._zip.infolist())
             self.meta = self._read_meta()
-            self._left = self._check_entries(self.meta.get("arrays"))
+            self._entries = self._check_entries(self.meta.get("arrays"))
+            self._arrays: dict[str, NDArray] = {}
         except BaseException:
             self._file.close()
             raise
@@ -122,9 +124,13 @@ class Archive:
 
     def array(self, name: Any) -> NDArray:
         """The array of a member, read-only."""
-        entry = self._left.pop(name, None) if isinstance(name, str) else None
-        if entry is None:
-            raise self.error(f"array {name!r} is not there, or asked for twice")
+        if not isinstance(name, str) or name not in self._entries:
+            raise self.error(f"array {name!r} is not there")
+        if name not in self._arrays:
+            self._arrays[name] = self._read_array(name, self._entries[name])
+        return self._arrays[name]
+
+    def _read_array(self, name: str, entry: dict[str, Any]) -> NDArray:
         shape, dtype = tuple(entry["shape"]), np.dtype(entry["dtype"])
         try:
             array = np.empty(shape, dtype, order=entry["order"])
@@ -224,7 +230,7 @@ class Archive:
                     f"{name}: shape {tuple(shape)} of {dtype} needs {needed} bytes and {self._members[name].file_size} "
                     "are there"
                 )
-        return dict(entries)
+        return entries
 
 
 def _is_size(value: Any) -> bool:

@@ -105,7 +105,7 @@ def save(detector: Any, path: str | os.PathLike, *, notes: dict[str, Any] | None
     >>> model_file.load(path).predict([[2.0], [50.0]])
     array([ 1, -1])
     """
-    arrays: dict[str, NDArray] = {}
+    arrays = _Members()
     if _class(type(detector).__name__) is type(detector):
         check_is_fitted(detector)
     model = _encode(detector, "model", arrays)
@@ -119,7 +119,7 @@ def save(detector: Any, path: str | os.PathLike, *, notes: dict[str, Any] | None
         "model": model,
         "notes": {} if notes is None else notes,
     }
-    write(path, meta, arrays)
+    write(path, meta, arrays.by_name)
 
 
 def load(path: str | os.PathLike, *, max_bytes: int = 4 << 30) -> Any:
@@ -240,8 +240,25 @@ def _unstorable(where: str, value: Any, reason: str) -> ModelFileError:
     )
 
 
-def _encode(value: Any, where: str, arrays: dict[str, NDArray]) -> Any:
-    """JSON for a value; arrays go to `arrays` under a member name made of the place where they were found."""
+class _Members:
+    """The arrays of a model by member name; an array that is found at several places is one member."""
+
+    def __init__(self) -> None:
+        self.by_name: dict[str, NDArray] = {}
+        self._names: dict[int, str] = {}
+
+    def add(self, array: NDArray, where: str) -> str:
+        if id(array) not in self._names:
+            name = re.sub(r"[^A-Za-z0-9_/-]", "-", where.replace(".", "/"))[:150]
+            while f"{name}.npy" in self.by_name:
+                name += "_"
+            self._names[id(array)] = f"{name}.npy"
+            self.by_name[f"{name}.npy"] = array
+        return self._names[id(array)]
+
+
+def _encode(value: Any, where: str, arrays: _Members) -> Any:
+    """JSON for a value; `arrays` collects its arrays, `where` is the place that errors and members are named after."""
     kind = type(value)
     if value is None or kind in (bool, int, str):
         return value
@@ -266,20 +283,16 @@ def _encode(value: Any, where: str, arrays: dict[str, NDArray]) -> Any:
     raise _unstorable(where, value, "a model file holds numbers, text, plain arrays and collections of these")
 
 
-def _encode_array(value: NDArray, where: str, arrays: dict[str, NDArray]) -> dict[str, Any]:
+def _encode_array(value: NDArray, where: str, arrays: _Members) -> dict[str, Any]:
     if value.dtype == object and value.ndim == 1 and all(type(item) in SCALARS for item in value):
         # how scikit-learn keeps column names and SimpleImputer its constants
         return {"is": "objects", "items": [_encode(item, where, arrays) for item in value]}
     if type(value) not in (np.ndarray, np.memmap) or not is_plain(value.dtype):
         raise _unstorable(where, value, f"arrays of {value.dtype} need pickle, plain arrays of numbers do not")
-    member = re.sub(r"[^A-Za-z0-9_/-]", "-", where.replace(".", "/"))[:150]
-    while f"{member}.npy" in arrays:
-        member += "_"
-    arrays[f"{member}.npy"] = value
-    return {"is": "array", "member": f"{member}.npy"}
+    return {"is": "array", "member": arrays.add(value, where)}
 
 
-def _encode_estimator(estimator: BaseEstimator, where: str, arrays: dict[str, NDArray]) -> dict[str, Any]:
+def _encode_estimator(estimator: BaseEstimator, where: str, arrays: _Members) -> dict[str, Any]:
     cls = type(estimator)
     if _class(cls.__name__) is not cls:
         raise _unstorable(where, estimator, f"model files know {', '.join(sorted(_modules()))}")

@@ -47,6 +47,7 @@ FORMATS = (
     "weights_npz",
 )
 ROLES = ("data", "labels", "unused")
+ORIGINS = ("verbatim", "cut", "re-saved", "generated")
 
 
 def bundled_folder(name: str) -> Path:
@@ -70,8 +71,9 @@ class CardFile:
         "unused" files belong to the source and are read by nobody.
     upstream : str
         Path of the original in the source repository; empty for generated files.
-    verbatim : bool
-        The file is the original, byte for byte; the others were re-saved and cannot be downloaded as they are.
+    origin : {"verbatim", "cut", "re-saved", "generated"}
+        The file is the original byte for byte; its entries for the data sets that have a card; its content in another
+        format; or nobody's but odkit's. The first two can be downloaded.
     """
 
     path: str
@@ -79,7 +81,12 @@ class CardFile:
     sha256: str
     role: str = "data"
     upstream: str = ""
-    verbatim: bool = False
+    origin: str = "re-saved"
+
+    @property
+    def downloadable(self) -> bool:
+        """`fetch` can bring the file from its public source."""
+        return self.origin in ("verbatim", "cut")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +295,7 @@ def _value_faults(card: Card, card_id: str) -> list[str]:
         ("format", card.format, FORMATS),
         *(("protocols", protocol, PROTOCOLS) for protocol in card.protocols),
         *(("files.role", file.role, ROLES) for file in card.files),
+        *(("files.origin", file.origin, ORIGINS) for file in card.files),
     ]:
         if value not in allowed:
             faults.append(f"{name} is {value!r}, allowed are {', '.join(allowed)}")

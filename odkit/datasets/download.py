@@ -3,11 +3,14 @@
 import json
 import os
 from pathlib import Path
+from urllib.parse import quote
 
 from odkit.datasets.cards import Card, CardFile, card_ids, get_card
 from odkit.datasets.store import fault_of, path, root_of
 
 __all__ = ["fetch"]
+
+PUBLIC = "https://raw.githubusercontent.com"
 
 
 def fetch(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
@@ -25,8 +28,8 @@ def fetch(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
     """
     card = get_card(card_id)
     root = root_of(card, data_home)
-    wanted = [file for file in card.files if fault_of(file, root)]
-    hand_made = [file.path for file in wanted if not _public(card, file)]
+    wanted = [file for file in card.files if fault_of(file, root / file.path)]
+    hand_made = [file.path for file in wanted if not file.downloadable]
     if hand_made:
         raise ValueError(
             f"fetch: {card_id}: {hand_made[0]} cannot be downloaded: it was re-saved from {card.source.repository} at "
@@ -37,35 +40,22 @@ def fetch(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
     return path(card_id, data_home=data_home)
 
 
-def _public(card: Card, file: CardFile) -> bool:
-    return file.verbatim or _is_nab_labels(card, file)
-
-
-def _is_nab_labels(card: Card, file: CardFile) -> bool:
-    return card.format == "nab_csv" and file.role == "labels"
-
-
 def _download(card: Card, file: CardFile, root: Path) -> None:
     try:
         import pooch
     except ImportError:
         raise ImportError('fetch: downloads need pooch; install it with pip install "odkit[download]"') from None
-    url = f"https://raw.githubusercontent.com/{card.source.repository}/{card.source.commit}/{file.upstream}"
     here = root / file.path
-    cut = _is_nab_labels(card, file)
     aside = here.with_name(here.name + ".part")
-    pooch.retrieve(
-        url,
-        known_hash=None if cut else f"sha256:{file.sha256}",
-        fname=aside.name,
-        path=aside.parent,
-    )
-    if cut:
+    here.parent.mkdir(parents=True, exist_ok=True)
+    url = f"{PUBLIC}/{card.source.repository}/{card.source.commit}/{quote(file.upstream)}"
+    pooch.HTTPDownloader()(url, str(aside), None)
+    if file.origin == "cut":
         aside.write_text(cut_nab_windows(aside.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+    if fault := fault_of(file, aside):
+        aside.unlink()
+        raise ValueError(f"fetch: {card.id}: {fault[1]}; {url} is not the file that the card describes")
     os.replace(aside, here)
-    if fault := fault_of(file, root):
-        here.unlink()
-        raise ValueError(f"fetch: {card.id}: {fault[1]}; the source has changed, nothing was kept")
 
 
 def cut_nab_windows(text: str) -> str:

@@ -90,16 +90,14 @@ def load(card_id: str, *, data_home: str | os.PathLike | None = None, verify: bo
     """
     card = get_card(card_id)
     if card.format not in _READERS:
-        raise ValueError(
-            f"load: {card_id} holds network weights, no data set; odkit.datasets.path({card_id!r}) names its file"
-        )
+        raise ValueError(f"load: {card_id} is no data set but network weights; odkit.datasets.path names its file")
     root = root_of(card, data_home)
     for file in card.files:
         if file.role == "unused":
             continue
         if not (root / file.path).is_file():
-            raise FileNotFoundError(absent(card, root / file.path))
-        if verify and (fault := fault_of(file, root)):
+            raise FileNotFoundError(absent(card, file, root))
+        if verify and (fault := fault_of(file, root / file.path)):
             raise ValueError(
                 f"load: {card_id}: {fault[1]}; restore the file, or say verify=False to read it all the same"
             )
@@ -136,8 +134,8 @@ def _compare(dataset: Dataset) -> None:
 
 
 def _numbers(array: NDArray) -> NDArray:
-    """float32 and float64 as they are, everything else as float64."""
-    return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    """C-order; float32 as stored, everything else as float64."""
+    return np.ascontiguousarray(array, dtype=np.float32 if array.dtype == np.float32 else np.float64)
 
 
 def _rows_npz(card: Card, data: list[Path], labels: list[Path]) -> dict[str, Any]:

@@ -48,9 +48,8 @@ def root_of(card: Card, data_home: str | os.PathLike | None = None) -> Path:
     return bundled_folder("samples") if card.bundled else get_data_home(data_home)
 
 
-def fault_of(file: CardFile, root: Path) -> tuple[str, str] | None:
-    """None if the file below `root` is the card's, else ("missing" or "mismatch", what is wrong)."""
-    here = root / file.path
+def fault_of(file: CardFile, here: Path) -> tuple[str, str] | None:
+    """None if the file at `here` is the card's, else ("missing" or "mismatch", what is wrong)."""
     if not here.is_file():
         return "missing", f"there is no file {here}"
     size = here.stat().st_size
@@ -81,27 +80,26 @@ def path(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
     """
     card = get_card(card_id)
     root = root_of(card, data_home)
-    files = [root / file.path for file in card.files if file.role == "data"]
+    files = [file for file in card.files if file.role == "data"]
     for file in files:
-        if not file.is_file():
-            raise FileNotFoundError(absent(card, file))
-    return files[0] if len(files) == 1 else files[0].parent
+        if not (root / file.path).is_file():
+            raise FileNotFoundError(absent(card, file, root))
+    first = root / files[0].path
+    return first if len(files) == 1 else first.parent
 
 
-def absent(card: Card, file: Path) -> str:
-    """The error message for a file that is not there."""
+def absent(card: Card, file: CardFile, root: Path) -> str:
+    """The error message for a file that is not below `root`."""
     if card.bundled:
-        remedy = "the installation is incomplete, install odkit again"
-    elif all(entry.verbatim or card.format == "nab_csv" for entry in card.files):
-        remedy = (
-            f"set ODKIT_DATA_HOME to the folder that holds it, or download it with odkit.datasets.fetch({card.id!r})"
-        )
+        remedy = "the installation is incomplete, repeat it"
+    elif file.downloadable:
+        remedy = f"set ODKIT_DATA_HOME to a folder that has it, or download it with odkit.datasets.fetch({card.id!r})"
     else:
         remedy = (
-            "set ODKIT_DATA_HOME to the folder that holds it (it was re-saved from "
-            f"{card.source.repository} at {card.source.commit} and cannot be downloaded as it is)"
+            "set ODKIT_DATA_HOME to a folder that has it (it was re-saved from "
+            f"{card.source.repository} at {card.source.commit} and cannot be downloaded)"
         )
-    return f"odkit.datasets: {card.id}: there is no file {file}; {remedy}"
+    return f"odkit.datasets: {card.id}: there is no {file.path} in {root}; {remedy}"
 
 
 def rows(
@@ -133,7 +131,7 @@ def verify(ids: Iterable[str] | None = None, *, data_home: str | os.PathLike | N
     for card_id in card_ids() if ids is None else ids:
         card = get_card(card_id)
         root = root_of(card, data_home)
-        faults = [fault for file in card.files if (fault := fault_of(file, root))]
+        faults = [fault for file in card.files if (fault := fault_of(file, root / file.path))]
         if faults:
             worst = min(faults)  # "mismatch" sorts before "missing" and is the worse news
             checks.append(Check(card_id, worst[0], "; ".join(detail for _, detail in faults)))

@@ -69,7 +69,10 @@ def test_the_cards_name_every_file_of_the_manifest(data_home):
             assert card.source.repository == row["upstream"].removeprefix("github.com/")
             assert card.source.commit.startswith(row["commit"])
             assert card.licence == row["licence"]
-            assert entry.verbatim == row["how"].startswith("verbatim")
+            origin = (
+                "verbatim" if row["how"].startswith("verbatim") else "cut" if "entries of" in row["how"] else "re-saved"
+            )
+            assert entry.origin == origin
             facts = json.loads(row["facts"] or "{}")
             if "anomaly_fraction" in facts:
                 assert card.outlier_rate == pytest.approx(facts["anomaly_fraction"], abs=6e-5)
@@ -173,6 +176,11 @@ def test_a_good_card_reads(tmp_path):
         ("0" * 64, "0" * 63, "64 hexadecimal digits"),
         ("a/b.npz", "../b.npz", "leaves the data folder"),
         ("bytes = 5", 'bytes = 5\nrole = "labels"', "no file has the role 'data'"),
+        (
+            "bytes = 5",
+            'bytes = 5\norigin = "copied"',
+            "files.origin is 'copied', allowed are verbatim, cut, re-saved, generated",
+        ),
         ('id = "x/y"', 'id = "x/z"', "id is 'x/z' but the file says 'x/y'"),
         ("n = 10", "n = = 10", "not valid TOML"),
     ],

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; the alphabetic list is the public shelf
 _SHELF = {
+    "Conformal": "odkit.decide.conformal",
     "Detector": "odkit.base",
     "ECOD": "odkit.detectors.ecod",
     "KNN": "odkit.detectors.knn",
@@ -22,6 +23,7 @@ _SHELF = {
 __all__ = [
     "ECOD",
     "KNN",
+    "Conformal",
     "Detector",
     "Mahalanobis",
     "anomaly_score",

@@ -17,9 +17,18 @@ from sklearn.utils.metaestimators import available_if
 
 from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
+from odkit.decide.calibration import Calibration, check_resolution, p_values, threshold
 from odkit.decide.fdr import benjamini_hochberg, e_benjamini_hochberg, storey
 
 __all__ = ["Conformal"]
+
+
+def _numbers(scores: ArrayLike, what: str) -> NDArray[np.float64]:
+    scores = np.asarray(scores, dtype=np.float64)
+    absent = np.count_nonzero(np.isnan(scores))
+    if absent:
+        raise ValueError(f"Conformal: the wrapped detector scored {absent} of {scores.size} {what} NaN")
+    return scores
 
 
 def _inner_explains(self: "Conformal") -> bool:
@@ -63,16 +72,16 @@ class Conformal(Detector):
     ----------
     detector_ : the fitted clone of 'split' and 'loo'; the first of `detectors_`
     detectors_ : list of fitted clones, one per fold for 'cv+' and 'jackknife+'
-    calibration_scores_ : ndarray of shape (n_calibration,)
-        `score_samples` of the calibration rows.
-    calibration_fold_, calibration_weight_, calibration_group_ : ndarray of shape (n_calibration,)
-        Fold of each calibration row, its weight and its group.
+    calibration_ : Calibration
+        Named tuple of arrays of shape (n_calibration,): `scores`, `fold`, `weight`, `group`.
     offset_ : float
-        Threshold on `score_samples`; NaN where no single threshold exists ('cv+', 'jackknife+', weights, groups).
+        Threshold on `score_samples`.
 
     Notes
     -----
-    **Score:** that of the wrapped detector (the mean over folds for 'cv+' and 'jackknife+').
+    **Score:** that of the wrapped detector where one threshold on it serves all rows. With folds, weights or groups
+    none does: then the p-value, lowered within its step of 1 / (n_calibration + 1) by the mean score, so that rows with
+    equal p-values keep an order.
     **Cost:** one fit ('split', 'loo'), n_folds fits, or n fits; a p-value costs a binary search beside the score.
     **Source:** p = (1 + #{calibration <= s}) / (n_calibration + 1) with s the normality; cross-conformal p-values of
     Vovk (2015), jackknife+ and CV+ of Barber et al. (2021).
@@ -88,7 +97,7 @@ class Conformal(Detector):
     >>> bool(0.03 < np.mean(detector.predict(rng.normal(size=(5000, 3))) == -1) < 0.07)
     True
     >>> detector.p_values([[0.0, 0.0, 0.0], [5.0, 5.0, 5.0]]).round(3)
-    array([0.995, 0.002])
+    array([1.   , 0.002])
     """
 
     _parameter_constraints: dict = {
@@ -136,34 +145,33 @@ class Conformal(Detector):
         self.detectors_ = [clone(template).fit(X[train]) for train, _ in parts]
         self.detector_ = self.detectors_[0]
         rows = np.concatenate([held for _, held in parts])
-        self.calibration_fold_ = np.repeat(np.arange(len(parts)), [held.size for _, held in parts])
         if self.method == "loo":
             scores = self._leave_one_out(X)
         else:
             scores = np.concatenate(
                 [model.score_samples(X[held]) for model, (_, held) in zip(self.detectors_, parts, strict=True)]
             )
-        if np.isnan(scores).any():
-            raise ValueError(
-                f"Conformal: {type(template).__name__} scored {np.count_nonzero(np.isnan(scores))} of {scores.size} "
-                "calibration rows NaN; p-values need numbers"
-            )
-        self.calibration_scores_ = scores
-        self.calibration_weight_ = self._weights(X[rows])
-        self.calibration_group_ = self._groups(X[rows])
-        self._check_resolution()
+        self.calibration_ = Calibration(
+            scores=_numbers(scores, "calibration rows"),
+            fold=np.repeat(np.arange(len(parts)), [held.size for _, held in parts]),
+            weight=self._weights(X[rows]),
+            group=self._groups(X[rows]),
+        )
+        check_resolution(self.calibration_, self.alpha)
         return scores
 
     def _quantile(self, scores: NDArray) -> float:
-        """The score that the flagged rows stay below: p <= alpha exactly when score_samples < offset_."""
-        if not self._has_threshold:
-            return float("nan")
-        grid = np.arange(1, scores.size + 1) / (scores.size + 1)
-        flagged = int(np.searchsorted(grid, self.alpha, side="right"))  # p-values that are <= alpha
-        return float(np.sort(scores)[flagged - 1])
+        return threshold(scores, self.alpha) if self._has_threshold else float(np.nextafter(self.alpha, 1.0))
 
     def _score(self, X: NDArray) -> NDArray:
-        return np.mean(self._member_scores(X), axis=0)
+        members = self._member_scores(X)
+        mean = members.mean(axis=0)
+        if self._has_threshold:
+            return mean
+        p = p_values(self.calibration_, members, self._weights(X), self._groups(X))
+        step = 1 / (self.calibration_.scores.size + 1)
+        room = np.where(p > self.alpha, np.minimum(step, p - self.alpha), step)  # never across the line
+        return p - room * (0.499 - 0.499 * mean / (1 + np.abs(mean)))
 
     def p_values(self, X: ArrayLike) -> NDArray[np.float64]:
         """p-value of each row of X, shape (n_samples,), in (0, 1]; small = anomalous.
@@ -174,13 +182,8 @@ class Conformal(Detector):
             For a row of a group that has no calibration rows.
         """
         check_is_fitted(self)
-        return self._p(self._validate(X, reset=False))
-
-    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Negative = outlier: `score_samples(X) - offset_`, or p-value minus alpha where `offset_` is NaN."""
-        if self._has_threshold:
-            return super().decision_function(X)
-        return self.p_values(X) - np.nextafter(self.alpha, 1.0)
+        X = self._validate(X, reset=False)
+        return p_values(self.calibration_, self._member_scores(X), self._weights(X), self._groups(X))
 
     def select(self, X: ArrayLike, *, fdr: float = 0.05, procedure: str = "bh") -> NDArray[np.bool_]:
         """Rows of a batch to look at, so that at most a share `fdr` of them are false alarms, in expectation.
@@ -244,27 +247,7 @@ class Conformal(Detector):
 
     def _member_scores(self, X: NDArray) -> NDArray:
         """(models, rows) normality."""
-        return np.stack([np.asarray(model.score_samples(X), dtype=np.float64) for model in self.detectors_])
-
-    def _p(self, X: NDArray) -> NDArray[np.float64]:
-        scores, own, groups = self._member_scores(X), self._weights(X), self._groups(X)
-        if np.isnan(scores).any():
-            raise ValueError("Conformal: the wrapped detector scored rows NaN; p-values need numbers")
-        unknown = np.setdiff1d(groups, self.calibration_group_)
-        if unknown.size:
-            raise ValueError(f"Conformal: no calibration row in group(s) {unknown[:5].tolist()}; fit with such rows")
-        p = np.empty(X.shape[0])
-        for group in np.unique(groups):
-            rows, known = groups == group, self.calibration_group_ == group
-            above = own[rows].copy()  # the row counts itself
-            for fold in np.unique(self.calibration_fold_[known]):
-                cell = known & (self.calibration_fold_ == fold)
-                order = np.argsort(self.calibration_scores_[cell])
-                cumulative = np.concatenate(([0.0], np.cumsum(self.calibration_weight_[cell][order])))
-                at_most = np.searchsorted(self.calibration_scores_[cell][order], scores[fold, rows], side="right")
-                above += cumulative[at_most]
-            p[rows] = above / (self.calibration_weight_[known].sum() + own[rows])
-        return p
+        return np.stack([_numbers(model.score_samples(X), "rows") for model in self.detectors_])
 
     def _weights(self, X: NDArray) -> NDArray:
         if self.weight is None:
@@ -281,14 +264,3 @@ class Conformal(Detector):
         if groups.shape != (X.shape[0],):
             raise ValueError(f"Conformal: group must give one label per row, gave shape {groups.shape}")
         return groups
-
-    def _check_resolution(self) -> None:
-        groups, sizes = np.unique(self.calibration_group_, return_counts=True)
-        smallest = 1 / (sizes.min() + 1)
-        if self.weight is None and smallest > self.alpha:
-            where = "" if self.group is None else f" in group {groups[sizes.argmin()]!r}"
-            raise ValueError(
-                f"Conformal: {sizes.min()} calibration rows{where} give p-values of {smallest:.3g} at the least, so "
-                f"alpha={self.alpha:g} could never be met; at least {int(np.ceil(1 / self.alpha - 1 - 1e-9))} are needed: "
-                "raise calibration_size, use method='cv+' or 'loo', or raise alpha"
-            )

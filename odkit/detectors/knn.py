@@ -167,6 +167,10 @@ class KNN(Detector):
         distance, _ = self._neighbors(X)
         return -distance.mean(axis=1)
 
+    def leave_one_out_scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        """`score_samples` of the training rows X, each without itself: for `Conformal(method='loo')`."""
+        return self.score_samples(X)
+
     @available_if(_is_euclidean)
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Contribution of each feature to each row's distance, shape (n_samples, n_features); Euclidean metric only.

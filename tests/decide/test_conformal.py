@@ -14,7 +14,10 @@ METHODS = ["split", "loo", "cv+"]
 
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
-    [Conformal(ECOD(), alpha=0.4, calibration_size=0.5), Conformal(KNN(n_neighbors=1), method="cv+", n_folds=3, alpha=0.4)]
+    [
+        Conformal(ECOD(), alpha=0.4, calibration_size=0.5),
+        Conformal(KNN(n_neighbors=1), method="cv+", n_folds=3, alpha=0.4),
+    ]
 )
 def test_scikit_learn(estimator, check):
     check(estimator)
@@ -41,7 +44,10 @@ def test_predict_is_p_at_most_alpha(method, alpha):
     X = rng.normal(size=(89, 2)).round(1)
     detector = make(method, alpha=alpha, calibration_size=39).fit(X)
     rows = np.vstack([rng.normal(size=(300, 2)).round(1) * 1.5, X])
-    np.testing.assert_array_equal(detector.predict(rows) == -1, detector.p_values(rows) <= alpha)
+    p = detector.p_values(rows)
+    np.testing.assert_array_equal(detector.predict(rows) == -1, p <= alpha)
+    order = np.argsort(detector.score_samples(rows))
+    assert (np.diff(p[order]) >= 0).all()  # the score never contradicts the p-value
 
 
 def test_split_p_is_the_plain_formula():
@@ -49,7 +55,7 @@ def test_split_p_is_the_plain_formula():
     X, Q = rng.normal(size=(100, 2)), rng.normal(size=(30, 2))
     detector = make("split", calibration_size=40).fit(X)
     scores = detector.score_samples(Q)
-    calibration = detector.calibration_scores_.tolist()
+    calibration = detector.calibration_.scores.tolist()
     expected = [(1 + sum(c <= s for c in calibration)) / 41 for s in scores]
     np.testing.assert_allclose(detector.p_values(Q), expected, rtol=1e-12)
 
@@ -59,7 +65,7 @@ def test_cv_plus_ranks_a_row_within_every_fold():
     X, Q = rng.normal(size=(60, 2)), rng.normal(size=(20, 2))
     detector = make("cv+", n_folds=4).fit(X)
     count = np.zeros(20)
-    for c, fold in zip(detector.calibration_scores_, detector.calibration_fold_, strict=True):
+    for c, fold in zip(detector.calibration_.scores, detector.calibration_.fold, strict=True):
         count += c <= detector.detectors_[fold].score_samples(Q)
     np.testing.assert_allclose(detector.p_values(Q), (1 + count) / 61, rtol=1e-12)
 
@@ -72,7 +78,7 @@ def test_weights_undo_a_covariate_shift():
 
     plain, weighted = [], []
     for seed in range(12):
-        X, shifted = rng.normal(size=(800, 2)), rng.normal(size=(400, 2)) + [1, 0]
+        X, shifted = rng.normal(size=(800, 2)), rng.normal((1, 0), 1, size=(400, 2))
         split = {"random_state": seed, "alpha": 0.1}
         plain.append(np.mean(Conformal(ECOD(), **split).fit(X).predict(shifted) == -1))
         weighted.append(np.mean(Conformal(ECOD(), weight=ratio, **split).fit(X).predict(shifted) == -1))
@@ -138,7 +144,11 @@ class Broken(ECOD):
 @pytest.mark.parametrize(
     ("detector", "error", "message"),
     [
-        (Conformal(ECOD(), alpha=0.01, calibration_size=30), ValueError, r"0\.0323 at the least.*at least 99 are needed"),
+        (
+            Conformal(ECOD(), alpha=0.01, calibration_size=30),
+            ValueError,
+            r"0\.0323 at the least.*at least 99 are needed",
+        ),
         (Conformal(ECOD(), calibration_size=200), ValueError, "leaves no row to fit on"),
         (Conformal(ECOD(), method="loo"), TypeError, "leave_one_out_scores, which ECOD has not"),
         (Conformal(Broken()), ValueError, "scored 30 of 30 calibration rows NaN"),

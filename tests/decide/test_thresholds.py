@@ -27,7 +27,10 @@ def test_normal_scores_get_the_normal_threshold():
 
 def test_the_pareto_tail_looks_beyond_the_data():
     rng = np.random.default_rng(1)
-    for draw, truth in ((rng.exponential, lambda a: -np.log(a)), (lambda size: rng.pareto(3, size), lambda a: a ** (-1 / 3) - 1)):
+    for draw, truth in (
+        (rng.exponential, lambda a: -np.log(a)),
+        (lambda size: rng.pareto(3, size), lambda a: a ** (-1 / 3) - 1),
+    ):
         found = [thresholds.pareto_tail(draw(size=2000), 1e-4) for _ in range(20)]
         assert np.median(found) == pytest.approx(truth(1e-4), rel=0.15)
     assert thresholds.pareto_tail(np.r_[np.zeros(95), np.ones(5)] * 0, 0.01) == 0.0
@@ -36,7 +39,7 @@ def test_the_pareto_tail_looks_beyond_the_data():
 def test_robust_rules_ignore_gross_scores():
     z = np.random.default_rng(2).normal(size=1000)
     spoiled = np.r_[z, np.full(100, 1e6)]
-    assert thresholds.median_mad(spoiled) == pytest.approx(thresholds.median_mad(z), abs=0.6)
+    assert thresholds.median_mad(spoiled) == pytest.approx(thresholds.median_mad(z), abs=0.8)
     assert thresholds.tukey(spoiled) == pytest.approx(thresholds.tukey(z), abs=0.8)
     assert thresholds.two_stage(spoiled) < 1e5
 

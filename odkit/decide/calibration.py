@@ -1,0 +1,71 @@
+"""What a p-value is read from: calibration scores with their folds, weights and groups."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Calibration", "check_resolution", "p_values", "threshold"]
+
+
+class Calibration(NamedTuple):
+    """Calibration rows, one entry each.
+
+    Attributes
+    ----------
+    scores : (n,) float64
+        Normality, by the model of the row's fold.
+    fold : (n,) int64
+        Model that scored the row without having seen it; 0 where there is one model.
+    weight : (n,) float64
+        Density ratio new / old; 1 without covariate shift.
+    group : (n,)
+        Label within which rows are compared.
+    """
+
+    scores: NDArray
+    fold: NDArray
+    weight: NDArray
+    group: NDArray
+
+
+def p_values(calibration: Calibration, scores: NDArray, weight: NDArray, group: NDArray) -> NDArray[np.float64]:
+    """(weight of the calibration rows with at most the row's normality + own weight) / (all weight + own weight).
+
+    scores (n_models, m): normality of the m rows by every model, each compared within that model's fold; weight, group
+    (m,): of the rows. Raises ValueError for a group without calibration rows.
+    """
+    unknown = np.setdiff1d(group, calibration.group)
+    if unknown.size:
+        raise ValueError(f"Conformal: no calibration row in group(s) {unknown[:5].tolist()}; fit with such rows")
+    p = np.empty(weight.size)
+    for label in np.unique(group):
+        rows, known = group == label, calibration.group == label
+        at_most = weight[rows].copy()  # a row counts itself
+        for fold in np.unique(calibration.fold[known]):
+            cell = known & (calibration.fold == fold)
+            order = np.argsort(calibration.scores[cell])
+            cumulative = np.concatenate(([0.0], np.cumsum(calibration.weight[cell][order])))
+            at_most += cumulative[np.searchsorted(calibration.scores[cell][order], scores[fold, rows], side="right")]
+        p[rows] = at_most / (calibration.weight[known].sum() + weight[rows])
+    return p
+
+
+def threshold(scores: NDArray, alpha: float) -> float:
+    """The normality below which p <= alpha, for one model without weights and groups."""
+    grid = np.arange(1, scores.size + 1) / (scores.size + 1)
+    flagged = int(np.searchsorted(grid, alpha, side="right"))  # how many of the possible p-values are <= alpha
+    return float(np.sort(scores)[flagged - 1])
+
+
+def check_resolution(calibration: Calibration, alpha: float) -> None:
+    """Raise ValueError where no row of some group could ever get p <= alpha."""
+    groups, sizes = np.unique(calibration.group, return_counts=True)
+    smallest, needed = 1 / (sizes.min() + 1), int(np.ceil(1 / alpha - 1 - 1e-9))
+    if smallest > alpha:
+        where = "" if groups.size == 1 else f" in group {groups[sizes.argmin()]!r}"
+        raise ValueError(
+            f"Conformal: {sizes.min()} calibration rows{where} give p-values of {smallest:.3g} at the least, so "
+            f"alpha={alpha:g} could never be met; at least {needed} are needed: "
+            "raise calibration_size, use method='cv+' or 'loo', or raise alpha"
+        )

@@ -177,10 +177,9 @@ def get_card(card_id: str) -> Card:
     >>> card.n, card.d, card.outlier_rate, card.source.repository
     (49097, 9, 0.07151, 'Minqi824/ADBench')
     """
-    file = bundled_folder("cards").joinpath(*f"{card_id}.toml".split("/"))
     if card_id not in card_ids():
         raise ValueError(_unknown("data set", card_id, card_ids(), "odkit datasets list"))
-    return read_card(file, card_id)
+    return read_card(bundled_folder("cards").joinpath(*f"{card_id}.toml".split("/")), card_id)
 
 
 def list_cards(modality: str | None = None, suite: str | None = None) -> list[Card]:
@@ -244,16 +243,15 @@ def read_card(file: Path, card_id: str) -> Card:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"card {file}: not valid TOML: {error}") from None
     faults = _field_faults(Card, table, "")
-    for number, entry in enumerate(table.get("files", ())):
-        faults += _field_faults(CardFile, entry, f"files[{number}].")
-    faults += _field_faults(Source, table.get("source", {}), "source.")
     if not faults:
-        for name in ("protocols", "feature_names", "normal", "mask_edges"):
-            table[name] = tuple(table.get(name, ()))
-        card = Card(
-            **table
-            | {"source": Source(**table["source"]), "files": tuple(CardFile(**entry) for entry in table["files"])}
-        )
+        faults = _field_faults(Source, table["source"], "source.")
+        for number, entry in enumerate(table["files"]):
+            faults += _field_faults(CardFile, entry, f"files[{number}].")
+    if not faults:
+        table["source"] = Source(**table["source"])
+        table["files"] = tuple(CardFile(**entry) for entry in table["files"])
+        lists = {name: tuple(value) for name, value in table.items() if isinstance(value, list)}
+        card = Card(**table | lists)
         faults = _value_faults(card, card_id)
     if faults:
         raise ValueError(f"card {file}: {'; '.join(faults)}")
@@ -265,9 +263,9 @@ def _field_faults(kind: type, table: dict[str, Any], prefix: str) -> list[str]:
     needed = {n for n, item in known.items() if item.default is MISSING and item.default_factory is MISSING}
     faults = [f"unknown field {prefix}{name!s}" for name in table if name not in known]
     faults += [f"field {prefix}{name} is missing" for name in sorted(needed - set(table))]
-    for name in known.keys() & table.keys():
-        value, wanted = table[name], _TOML_TYPES[known[name].type]
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+    for name, value in table.items():
+        wanted = _TOML_TYPES[known[name].type] if name in known else object
+        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted not in (bool, object)):
             faults.append(f"field {prefix}{name} is {value!r}, of type {type(value).__name__}")
     return faults
 

@@ -170,10 +170,8 @@ def _spent(usual: float, times: float) -> dict[str, Any]:
 def _spree(rng: np.random.Generator, usual: float) -> Planted:
     count, declined, hour = int(rng.integers(25, 46)), int(rng.integers(4, 10)), int(rng.integers(1, 5))
     changes = {"payments_last_24h": count, "declined_last_week": declined, "hour": hour}
-    return (
-        changes,
-        f"{count} payments within 24 hours, {declined} declined this week, this one at {hour} in the morning",
-    )
+    reason = f"{count} payments within 24 hours, {declined} declined this week, this one at {hour} in the morning"
+    return changes, reason
 
 
 def _far_away(rng: np.random.Generator, usual: float) -> Planted:
@@ -254,44 +252,15 @@ def make_telemetry(n_steps: int = 2016, *, step_minutes: int = 5, random_state: 
     day = 24 * 60 // step_minutes
     _check("make_telemetry", n_steps=(n_steps, 7 * day))
     rng = np.random.default_rng(random_state)
-    hour = np.arange(n_steps) * step_minutes / 60
-    # logistic ramps up at 6 and down at 22 o'clock
-    on = 1 / (1 + np.exp(-4 * (hour % 24 - 6))) - 1 / (1 + np.exp(-4 * (hour % 24 - 22)))
-    steps_an_hour = 60 / step_minutes
-    starts = n_steps // 2 + (np.arange(7) * (n_steps // 2 - day // 2)) // 7
-    lengths = np.maximum(2, np.array([0, 2, 6, 3, 2, 3, 5]) * steps_an_hour).astype(int)
-    last_night = (starts[6] // day) * day + int(21 * steps_an_hour)  # the last event waits for nine in the evening
-    starts[6] = last_night if last_night + lengths[6] < n_steps else last_night - day
-    spans = [slice(int(a), int(a + b)) for a, b in zip(starts, lengths, strict=True)]
-
-    on[spans[6]] = 1.0
-    speed = 900 + 580 * on + _smooth_noise(rng, n_steps, 6)
-    pull = speed / 1500
-    load = 42 * pull**3 + rng.normal(0, 0.5, n_steps)
-    warm = np.empty(n_steps)
-    keep = np.exp(-1 / steps_an_hour)
-    warm[0] = load[0]
-    for step in range(1, n_steps):
-        warm[step] = keep * warm[step - 1] + (1 - keep) * load[step]
-    channels = {
-        "speed_rpm": speed,
-        "load_kw": load,
-        "temperature_c": 24 + 3 * np.sin(2 * np.pi * (hour - 9) / 24) + 0.9 * warm + rng.normal(0, 0.25, n_steps),
-        "vibration_mm_s": 0.8 + 1.4 * pull**2 + rng.gamma(4, 0.04, n_steps),
-        "pressure_bar": 6 * pull**2 + rng.normal(0, 0.06, n_steps),
-        "flow_l_min": 82 * pull + rng.normal(0, 0.8, n_steps),
-    }
-
-    def size(number: int) -> int:
-        return spans[number].stop - spans[number].start
-
-    channels["pressure_bar"][spans[0]] += 3.5
-    channels["temperature_c"][spans[1]] = channels["temperature_c"][spans[1].start]
-    channels["vibration_mm_s"][spans[2]] += np.linspace(0, 2.2, size(2))
-    channels["flow_l_min"][spans[3]] *= 0.8
-    channels["load_kw"][spans[4]] += rng.normal(0, 6, size(4))
-    half_a_day = slice(spans[5].start - day // 2, spans[5].stop - day // 2)
-    channels["flow_l_min"][spans[5]] = channels["flow_l_min"][half_a_day]
+    spike, stuck, drift, leak, noise, decoupled, missed = spans = _event_spans(n_steps, day)
+    channels = _pump(rng, n_steps, 60 / step_minutes, missed)
+    channels["pressure_bar"][spike] += 3.5
+    channels["temperature_c"][stuck] = channels["temperature_c"][stuck.start]
+    channels["vibration_mm_s"][drift] += np.linspace(0, 2.2, drift.stop - drift.start)
+    channels["flow_l_min"][leak] *= 0.8
+    channels["load_kw"][noise] += rng.normal(0, 6, noise.stop - noise.start)
+    half_a_day_before = slice(decoupled.start - day // 2, decoupled.stop - day // 2)
+    channels["flow_l_min"][decoupled] = channels["flow_l_min"][half_a_day_before]
     told = [
         ("spike", "pressure_bar", "pressure 3.5 bar above the level of the speed"),
         ("stuck", "temperature_c", "the temperature sensor repeats one value"),
@@ -310,8 +279,38 @@ def make_telemetry(n_steps: int = 2016, *, step_minutes: int = 5, random_state: 
     )
 
 
-def _smooth_noise(rng: np.random.Generator, n: int, scale: float) -> NDArray[np.float64]:
-    return scale * np.convolve(rng.normal(size=n + 8), np.full(9, 1 / 3), mode="valid")
+def _event_spans(n_steps: int, day: int) -> list[slice]:
+    """Seven stretches spread over the second half; the last waits for nine in the evening."""
+    starts = n_steps // 2 + (np.arange(7) * (n_steps // 2 - day // 2)) // 7
+    lengths = np.maximum(2, np.array([0, 2, 6, 3, 2, 3, 5]) * day / 24).astype(int)
+    evening = (starts[6] // day) * day + int(21 * day / 24)
+    starts[6] = evening if evening + lengths[6] < n_steps else evening - day
+    return [slice(int(start), int(start + length)) for start, length in zip(starts, lengths, strict=True)]
+
+
+def _pump(rng: np.random.Generator, n_steps: int, steps_an_hour: float, awake: slice) -> dict[str, NDArray[np.float64]]:
+    """The channels of a healthy pump that also runs at full speed during `awake`."""
+    hour = np.arange(n_steps) / steps_an_hour
+    # logistic ramps up at 6 and down at 22 o'clock
+    on = 1 / (1 + np.exp(-4 * (hour % 24 - 6))) - 1 / (1 + np.exp(-4 * (hour % 24 - 22)))
+    on[awake] = 1.0
+    wander = 6 * np.convolve(rng.normal(size=n_steps + 8), np.full(9, 1 / 3), mode="valid")
+    speed = 900 + 580 * on + wander
+    pull = speed / 1500
+    load = 42 * pull**3 + rng.normal(0, 0.5, n_steps)
+    warm = load.copy()  # the load, lagging by an hour
+    keep = np.exp(-1 / steps_an_hour)
+    for step in range(1, n_steps):
+        warm[step] = keep * warm[step - 1] + (1 - keep) * load[step]
+    outside = 24 + 3 * np.sin(2 * np.pi * (hour - 9) / 24)
+    return {
+        "speed_rpm": speed,
+        "load_kw": load,
+        "temperature_c": outside + 0.9 * warm + rng.normal(0, 0.25, n_steps),
+        "vibration_mm_s": 0.8 + 1.4 * pull**2 + rng.gamma(4, 0.04, n_steps),
+        "pressure_bar": 6 * pull**2 + rng.normal(0, 0.06, n_steps),
+        "flow_l_min": 82 * pull + rng.normal(0, 0.8, n_steps),
+    }
 
 
 def make_toy_images(n_free: int = 36, *, n_per_defect: int = 3, size: int = 48, random_state: Seed = 0) -> ToyImages:

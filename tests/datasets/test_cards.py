@@ -164,6 +164,7 @@ def test_a_good_card_reads(tmp_path):
         ("bytes = 5", "bytes = 5\nsize = 5", r"unknown field files\[0\].size"),
         ('commit = "abc"', "", "field source.commit is missing"),
         ("n = 10", 'n = "10"', "field n is '10', of type str"),
+        ("n = 10", "n = 10\nlevels = 3", "field levels is 3, of type int"),
         ("n = 10", "n = true", "field n is True, of type bool"),
         ("n = 10", "n = 0", "no counts of rows"),
         ("n = 10", "n = 10\nn_train = 10", "no counts of rows"),

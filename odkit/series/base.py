@@ -1,0 +1,119 @@
+"""The contract of a series detector: rows are time steps, one score per step, n in and n out, the clock comes back.
+
+It is `odkit.base.Detector` with three differences. A row's score depends on its neighbours in time, so the order of
+rows matters. `contamination="auto"` puts the offset four standard deviations above the mean anomaly score of the
+training series. Time stamps of a frame must be even, and come back with the intervals of `detect`.
+"""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from odkit._sklearn import Interval, StrOptions
+from odkit.base import Detector
+from odkit.series import intervals
+from odkit.series.clock import clock_of, fill_missing, step_of
+
+__all__ = ["SeriesDetector"]
+
+AUTO_SD = 4.0
+CHANNELS_NAMED = 3
+
+
+class SeriesDetector(Detector):
+    """Base of the series detectors: X is (n_timesteps, n_channels) in time order, a 1-D X is one channel.
+
+    A subclass gives `_fit` and `_score` as for `Detector`; `_score` returns one number per time step. All statistics
+    of scale come from `_fit`: the scored series never moves them.
+
+    Attributes
+    ----------
+    offset_ : float
+        "auto": mean - 4 standard deviations of the training scores; a float: that quantile of them.
+    step_ : float or None
+        Seconds between time stamps of the training frame; None without stamps or with calendar steps.
+    """
+
+    _parameter_constraints: dict = {
+        "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
+    }
+
+    def detect(self, X: ArrayLike, *, threshold: Any = None, missing: ArrayLike | None = None) -> Any:
+        """Anomalous intervals of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_channels)
+        threshold : object with find(anomaly_score) -> list of Interval, optional
+            For instance `DynamicThreshold()`. None: runs of steps with `predict(X) == -1`.
+        missing : array-like of shape (n_samples,), bool, optional
+            Steps that were not measured. Their values (NaN is allowed there) are replaced by a straight line between
+            their neighbours, and their score by the median score of the measured steps: they are no evidence.
+
+        Returns
+        -------
+        list of Interval, or for a pandas X a frame with columns start, end, peak (labels of X's index, both ends
+        included), severity and channels: up to three names, the most deviating first, where the detector explains
+        its score.
+        """
+        given = X
+        measured = slice(None)
+        if missing is not None:
+            self._check_stamps(X, reset=False)
+            X, filled = fill_missing(X, missing)
+            mask = np.asarray(missing)
+            if (filled & ~mask).any():
+                raise ValueError(
+                    f"{type(self).__name__}: X contains NaN at step {int(np.argmax(filled & ~mask))}, which `missing` "
+                    "does not mark; mark it or fill it (odkit.series.fill_missing)"
+                )
+            if hasattr(given, "columns"):
+                X = type(given)(X, columns=given.columns)
+            measured = ~mask
+        anomaly = -self.score_samples(X)
+        anomaly[~measured if missing is not None else slice(0)] = np.median(anomaly[measured])
+        if threshold is None:
+            found = intervals.above(anomaly, -self.offset_)
+        else:
+            found = threshold.find(anomaly)
+        if found and hasattr(self, "explain"):
+            names = list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
+            found = intervals.name_channels(found, self.explain(X), names, CHANNELS_NAMED)
+        return intervals.to_frame(found, given.index) if hasattr(given, "iloc") else found
+
+    def _quantile(self, scores: NDArray) -> float:
+        if self.contamination == "auto":
+            return float(scores.mean() - AUTO_SD * scores.std())
+        return super()._quantile(scores)
+
+    def _validate(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        self._check_stamps(X, reset=reset)
+        if _is_flat(X) and (reset or self.n_features_in_ == 1):
+            X = X.to_frame() if hasattr(X, "to_frame") else np.reshape(np.asarray(X), (-1, 1))
+        return super()._validate(X, reset=reset)
+
+    def _check_stamps(self, X: Any, *, reset: bool) -> None:
+        index = clock_of(X)
+        step = None if index is None else step_of(index, type(self).__name__)
+        if reset:
+            self.step_ = step
+        elif step is not None and self.step_ is not None and step != self.step_:
+            raise ValueError(
+                f"{type(self).__name__}: time stamps of X are {step:g} s apart, those of the training series were "
+                f"{self.step_:g} s apart. Use odkit.series.resample(X, every='{self.step_:g}s')"
+            )
+
+    def _check_length(self, X: NDArray, least: int, why: str) -> None:
+        if len(X) < least:
+            raise ValueError(
+                f"{type(self).__name__}: X has n_samples = {len(X)} time steps; {why} needs at least {least}. "
+                "Give a longer series or set a smaller value"
+            )
+
+
+def _is_flat(X: Any) -> bool:
+    if isinstance(X, list | tuple):
+        return len(X) > 0 and np.isscalar(X[0])
+    return len(getattr(X, "shape", ())) == 1

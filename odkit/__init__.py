@@ -10,11 +10,15 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; the alphabetic list is the public shelf
 _SHELF = {
+    "Autoregression": "odkit.series.autoregression",
     "Conformal": "odkit.decide.conformal",
     "Detector": "odkit.base",
+    "DynamicThreshold": "odkit.series.threshold",
     "ECOD": "odkit.detectors.ecod",
     "KNN": "odkit.detectors.knn",
     "Mahalanobis": "odkit.detectors.mahalanobis",
+    "MovingEnergy": "odkit.series.energy",
+    "SlidingWindows": "odkit.series.windows",
     "anomaly_score": "odkit.scores",
     "explain": "odkit.scores",
     "score_frame": "odkit.frame",
@@ -23,9 +27,13 @@ _SHELF = {
 __all__ = [
     "ECOD",
     "KNN",
+    "Autoregression",
     "Conformal",
     "Detector",
+    "DynamicThreshold",
     "Mahalanobis",
+    "MovingEnergy",
+    "SlidingWindows",
     "anomaly_score",
     "explain",
     "score_frame",

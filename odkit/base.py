@@ -45,6 +45,7 @@ class Detector(OutlierMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {"contamination": [Interval(Real, 0, 0.5, closed="right")]}
+    _advice_on_gaps = "Impute the values or drop these rows."
 
     def __sklearn_tags__(self) -> DetectorTags:
         tags = super().__sklearn_tags__()
@@ -121,5 +122,5 @@ class Detector(OutlierMixin, BaseEstimator):
         raise ValueError(
             f"{type(self).__name__}: Input X contains {what} in column{'s' * (columns.size > 1)} {listed}"
             f"{' and others' * (columns.size > 5)} ({rows.size} of {X.shape[0]} rows, the first is row {rows[0]}). "
-            f"Finite numbers are allowed{', and NaN' * allow_nan}. Impute the values or drop these rows."
+            f"Finite numbers are allowed{', and NaN' * allow_nan}. {self._advice_on_gaps}"
         )

@@ -1,6 +1,7 @@
 """Slow oracles: the plain formula of every kernel, one loop per index. They are the specification."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 
@@ -80,3 +81,211 @@ def ecod_anomaly(train, X, aggregation="feature_max", cap=50.0):
         left, right, auto, largest = np.sum(terms, axis=0)
         scores.append(largest if aggregation == "feature_max" else max(left, right, auto))
     return np.array(scores)
+
+
+# --- series: windows and detectors
+
+
+def moving_energy(x, mean, scale, window, clip=None):
+    """Mean square of (x - mean) / scale in every window, channel by channel."""
+    out = []
+    for i in range(len(x) - window + 1):
+        row = []
+        for c in range(len(mean)):
+            z = [(x[t][c] - mean[c]) / scale[c] for t in range(i, i + window)]
+            z = z if clip is None else [min(max(v, -clip), clip) for v in z]
+            row.append(sum(v * v for v in z) / window)
+        out.append(row)
+    return np.array(out)
+
+
+def unroll(values, starts, n, window, how):
+    """At each step the mean, median or maximum over the windows that cover it."""
+    reduce = {"mean": np.mean, "median": np.median, "max": np.max}[how]
+    out = []
+    for t in range(n):
+        covering = [i for i, s in enumerate(starts) if s <= t < s + window]
+        out.append(reduce([values[i] if np.ndim(values) == 1 else values[i][t - starts[i]] for i in covering]))
+    return np.array(out)
+
+
+def autoregression(x, order, ridge, floor=1e-3):
+    """Coefficients from the regression matrix, intercept penalised, and the absolute residuals."""
+    phi = np.array([[1.0, *x[t - order : t]] for t in range(order, len(x))])
+    y = np.array(x[order:])
+    penalty = ridge * len(y) * max(y.var(), floor) * np.eye(order + 1)
+    coef = np.linalg.solve(phi.T @ phi + penalty, phi.T @ y)
+    return coef, np.abs(y - phi @ coef)
+
+
+def polynomial_residual(x, window, degree, neighbourhood):
+    """One channel: root mean square error of each block under the polynomial of its surroundings."""
+    n = len(x)
+    m = min(neighbourhood * window, n)
+    out = np.empty(n)
+    for s in range(0, n, window):
+        block = range(s, min(s + window, n))
+        a = min(max(s + window // 2 - m // 2, 0), n - m)
+        around = [t for t in range(a, a + m) if t not in block]
+        u = [(t - (a + m / 2)) / (m / 2) for t in range(a, a + m)]
+        power = np.polynomial.Polynomial.fit([u[t - a] for t in around], [x[t] for t in around], degree, domain=[-1, 1])
+        out[s : s + window] = np.sqrt(np.mean([(x[t] - power(u[t - a])) ** 2 for t in block]))
+    return out
+
+
+def matrix_profile(x, window, reference=None):
+    """Smallest z-normalised distance of every window to a window of the reference, or of x outside the zone."""
+    other, zone = (x, -(-window // 4)) if reference is None else (reference, -1)
+    profile = []
+    for i in range(len(x) - window + 1):
+        distances = [
+            _normal_distance(np.asarray(x[i : i + window]), np.asarray(other[j : j + window]))
+            for j in range(len(other) - window + 1)
+            if abs(i - j) > zone
+        ]
+        profile.append(min(distances, default=np.inf))
+    finite = [p for p in profile if p < np.inf]
+    return np.array([p if p < np.inf else max(finite, default=0.0) for p in profile])
+
+
+def _normal_distance(a, b):
+    flat = (np.ptp(a) == 0, np.ptp(b) == 0)
+    if all(flat):
+        return 0.0
+    if any(flat):
+        return float(np.sqrt(len(a)))
+    return float(np.linalg.norm((a - a.mean()) / a.std() - (b - b.mean()) / b.std()))
+
+
+def threshold_cost(values, cut):
+    """The cost of a cut; inf where it marks nothing or everything."""
+    marked = [v > cut for v in values]
+    rest = [v for v in values if v <= cut]
+    if not any(marked) or not rest:
+        return np.inf
+    runs = sum(m and not before for m, before in zip(marked, [False, *marked], strict=False))
+    mean, sd = np.mean(values), np.std(values)
+    gain = (mean - np.mean(rest)) / mean + (sd - np.std(rest)) / sd
+    return -gain / (sum(marked) + runs**2)
+
+
+def exact_threshold_cost(values, z_min):
+    """Lowest cost over all cuts at values of the series and at the floor; inf where no value lies above the floor."""
+    floor = np.mean(values) + z_min * np.std(values)
+    return min(threshold_cost(values, cut) for cut in [floor, *(v for v in values if v >= floor)])
+
+
+# --- series: metrics
+
+
+def overlap_confusion(true, found):
+    """Loops over pairs of half-open intervals."""
+    tp = sum(any(a < d and c < b for c, d in found) for a, b in true)
+    return tp, sum(not any(a < d and c < b for a, b in true) for c, d in found), len(true) - tp
+
+
+def range_reward(rows, columns, alpha):
+    """Mean over runs of `rows` of existence, overlap and cardinality, counted step by step."""
+    rewards = []
+    for run in _runs(rows):
+        touching = [other for other in _runs(columns) if set(run) & set(other)]
+        covered = sum(t in other for t in run for other in touching) / len(run)
+        rewards.append(alpha * bool(touching) + (1 - alpha) * covered / max(len(touching), 1))
+    return float(np.mean(rewards))
+
+
+def _runs(mask):
+    runs, current = [], []
+    for t, inside in enumerate([*mask, False]):
+        if inside:
+            current.append(t)
+        elif current:
+            runs.append(current)
+            current = []
+    return runs
+
+
+def vus(truth, score, longest, n_thresholds):
+    """Loops over border lengths, thresholds, events and steps."""
+    n, events = len(truth), [(r[0], r[-1]) for r in _runs(truth)]
+    ordered = sorted(score, reverse=True)
+    cuts = [ordered[int(p)] for p in np.linspace(0, n - 1, n_thresholds)]
+    rocs, prs = [], []
+    for length in range(longest + 1):
+        half = length // 2
+        soft = [float(v) for v in truth]
+        for t in range(n):
+            if not truth[t]:
+                for s, e in events:
+                    d = max(s - t, t - e)
+                    if d <= half:
+                        soft[t] = min(soft[t] + np.sqrt(1 - d / length), 1.0)
+        segments = [list(events[0])]
+        for s, e in events[1:]:
+            if segments[-1][1] + half >= s - half:
+                segments[-1][1] = e
+            else:
+                segments.append([s, e])
+        points, area, last = [(0.0, 0.0)], 0.0, 0.0
+        for cut in cuts:
+            pred = [v >= cut for v in score]
+            tp = sum(v for v, p in zip(soft, pred, strict=True) if p)
+            outside = sum(v for v, p, y in zip(soft, pred, truth, strict=True) if p and not y)
+            positives = (2 * sum(truth) + outside) / 2
+            found = sum(any(pred[max(s - half, 0) : e + half + 1]) for s, e in segments) / len(segments)
+            tpr = min(tp / positives, 1) * found
+            points.append(((sum(pred) - tp) / (n - positives), tpr))
+            area += (tpr - last) * tp / sum(pred)
+            last = tpr
+        points.append((1.0, 1.0))
+        rocs.append(sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairwise(points)))
+        prs.append(area)
+    return np.mean(rocs), np.mean(prs)
+
+
+def affiliation(true, found, span, steps=4000):
+    """Midpoint sums over each zone, cut into equal cells, instead of exact integrals."""
+    true = sorted(true)
+    precisions, recalls = [], []
+    for j, (a, b) in enumerate(true):
+        low = span[0] if j == 0 else (true[j - 1][1] + a) / 2
+        high = span[1] if j == len(true) - 1 else (b + true[j + 1][0]) / 2
+        cells = low + (np.arange(steps) + 0.5) * (high - low) / steps
+        away = np.maximum(np.maximum(a - cells, cells - b), 0)
+        predicted = np.zeros(steps, bool)
+        for c, d in found:
+            predicted |= (cells > c) & (cells < d)
+        if predicted.any():
+            precisions.append(np.mean([1.0 if d == 0 else np.mean(away > d) for d in away[predicted]]))
+        points = cells[(cells > a) & (cells < b)]
+        if predicted.any():
+            pieces = [(max(c, low), min(d, high)) for c, d in found if min(d, high) > max(c, low)]
+            nearest = [min(max(c - y, y - d, 0.0) for c, d in pieces) for y in points]
+            recalls.append(np.mean([np.mean(np.abs(cells - y) > d) for y, d in zip(points, nearest, strict=True)]))
+        else:
+            recalls.append(0.0)
+    return (np.mean(precisions) if precisions else np.nan), np.mean(recalls)
+
+
+def nab_score(windows, rows, n, cost_false, cost_missed):
+    """Row by row: the weight of every row, then the best row of each window and the sum of the others."""
+    skipped = min(int(0.15 * n), 750)
+
+    def sigmoid(r):
+        return -1.0 if r > 3 else 2 / (1 + np.exp(5 * r)) - 1
+
+    weight, owner = np.full(n, -cost_false), np.full(n, -1)
+    for w, (start, stop) in enumerate(windows):
+        for i in range(start, n):
+            if i < stop:
+                weight[i], owner[i] = sigmoid(-(stop - i) / (stop - start)) / sigmoid(-1), w
+            else:
+                weight[i], owner[i] = cost_false * sigmoid((i - (stop - 1)) / max(stop - 1 - start, 1)), -1
+    total = 0.0
+    kept = [i for i in set(rows) if i >= skipped]
+    judged = [w for w, (_, stop) in enumerate(windows) if stop > skipped]
+    for w in judged:
+        total += max((weight[i] for i in kept if owner[i] == w), default=-cost_missed)
+    total += sum(weight[i] for i in kept if owner[i] == -1)
+    null = -cost_missed * len(judged)
+    return 100 * (total - null) / (len(windows) - null)

@@ -4,7 +4,7 @@ from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
 from odkit import kernels
@@ -95,7 +95,7 @@ class Autoregression(SeriesDetector):
         self.contamination = contamination
         self.device = device
 
-    def explain(self, X):
+    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Part of each channel in the anomaly score, shape (n_samples, n_channels); the parts add up to it."""
         return self._errors(self._validate(X, reset=False)) / self.n_features_in_
 
@@ -110,7 +110,8 @@ class Autoregression(SeriesDetector):
         self.error_ = self._residual(scaled).mean(axis=0)
 
     def _solve(self, x: NDArray) -> NDArray:
-        gram, cross = kernels.on().series.autoregression_moments(x, self.order)
+        k = kernels.on(self.device)
+        gram, cross = map(k.numpy, k.series.autoregression_moments(k.array(x), self.order))
         rows = len(x) - self.order
         penalty = self.ridge * rows * max(x[self.order :].var(), VARIANCE_FLOOR)
         return np.linalg.solve(gram + penalty * np.eye(len(gram)), cross)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from odkit._sklearn import Interval, StrOptions
 from odkit.base import Detector
 from odkit.series import intervals
-from odkit.series.clock import clock_of, fill_missing, step_of
+from odkit.series.clock import clock_of, fill_missing, labels_of, like, step_of
 
 __all__ = ["SeriesDetector"]
 
@@ -39,6 +39,9 @@ class SeriesDetector(Detector):
     _parameter_constraints: dict = {
         "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
     }
+    _advice_on_gaps = (
+        "Do not drop rows of a series: fill them (odkit.series.fill_missing), or mark them (detect(X, missing=mask))."
+    )
 
     def detect(self, X: ArrayLike, *, threshold: Any = None, missing: ArrayLike | None = None) -> Any:
         """Anomalous intervals of X.
@@ -58,30 +61,28 @@ class SeriesDetector(Detector):
         included), severity and channels: up to three names, the most deviating first, where the detector explains
         its score.
         """
-        given = X
-        measured = slice(None)
-        if missing is not None:
-            self._check_stamps(X, reset=False)
-            X, filled = fill_missing(X, missing)
-            mask = np.asarray(missing)
-            if (filled & ~mask).any():
-                raise ValueError(
-                    f"{type(self).__name__}: X contains NaN at step {int(np.argmax(filled & ~mask))}, which `missing` "
-                    "does not mark; mark it or fill it (odkit.series.fill_missing)"
-                )
-            if hasattr(given, "columns"):
-                X = type(given)(X, columns=given.columns)
-            measured = ~mask
+        index = labels_of(X)
+        unmeasured = None if missing is None else np.asarray(missing)
+        if unmeasured is not None:
+            X = self._filled(X, unmeasured)
         anomaly = -self.score_samples(X)
-        anomaly[~measured if missing is not None else slice(0)] = np.median(anomaly[measured])
-        if threshold is None:
-            found = intervals.above(anomaly, -self.offset_)
-        else:
-            found = threshold.find(anomaly)
+        if unmeasured is not None:
+            anomaly[unmeasured] = np.median(anomaly[~unmeasured])
+        found = intervals.above(anomaly, -self.offset_) if threshold is None else threshold.find(anomaly)
         if found and hasattr(self, "explain"):
             names = list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
             found = intervals.name_channels(found, self.explain(X), names, CHANNELS_NAMED)
-        return intervals.to_frame(found, given.index) if hasattr(given, "iloc") else found
+        return found if index is None else intervals.to_frame(found, index)
+
+    def _filled(self, X: Any, missing: NDArray) -> Any:
+        values, filled = fill_missing(X, missing)
+        unmarked = np.flatnonzero(filled & ~missing)
+        if len(unmarked):
+            raise ValueError(
+                f"{type(self).__name__}: X contains NaN at step {unmarked[0]}, which `missing` does not mark; "
+                "mark it, or fill it (odkit.series.fill_missing)"
+            )
+        return like(X, values) if hasattr(X, "iloc") else values
 
     def _quantile(self, scores: NDArray) -> float:
         if self.contamination == "auto":

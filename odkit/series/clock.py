@@ -1,12 +1,13 @@
 """The clock of a series: even time stamps, or an error; making them even and filling gaps, on request only."""
 
 import sys
+import warnings
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["clock_of", "fill_missing", "resample", "step_of"]
+__all__ = ["clock_of", "fill_missing", "labels_of", "like", "resample", "step_of"]
 
 Fill = Literal["linear", "previous", "mean"]
 
@@ -14,8 +15,13 @@ Fill = Literal["linear", "previous", "mean"]
 def clock_of(X: Any) -> Any:
     """The DatetimeIndex of a pandas frame or series, None for everything else."""
     pandas = sys.modules.get("pandas")  # whoever hands in a frame has loaded it
-    index = getattr(X, "index", None)
+    index = labels_of(X)
     return index if pandas is not None and isinstance(index, pandas.DatetimeIndex) else None
+
+
+def labels_of(X: Any) -> Any:
+    """The index of a pandas frame or series, None for everything else."""
+    return X.index if hasattr(X, "iloc") else None
 
 
 def step_of(index: Any, who: str) -> float | None:
@@ -41,7 +47,7 @@ def step_of(index: Any, who: str) -> float | None:
         )
     if (gaps == gaps[0]).all():
         return float(gaps[0] / 1e9)
-    if len(index) >= 3 and index.inferred_freq is not None:
+    if index.freq is not None or _follows_a_calendar(index):
         return None
     usual = int(np.median(gaps))
     i = int(np.flatnonzero(gaps != usual)[0]) + 1
@@ -51,6 +57,12 @@ def step_of(index: Any, who: str) -> float | None:
         f"comes {pandas.Timedelta(int(gaps[i - 1]))} after row {i - 1}. Use odkit.series.resample(X, every=...) to put "
         "the series on an even clock, or pass X.to_numpy() to count rows as steps"
     )
+
+
+def _follows_a_calendar(index: Any) -> bool:
+    with warnings.catch_warnings():  # pandas 3 announces that the type of the answer will change
+        warnings.simplefilter("ignore")
+        return len(index) >= 3 and index.inferred_freq is not None
 
 
 def resample(X: Any, every: str, *, how: str = "mean", fill: Fill = "linear") -> tuple[Any, NDArray[np.bool_]]:
@@ -86,10 +98,15 @@ def resample(X: Any, every: str, *, how: str = "mean", fill: Fill = "linear") ->
     if len(index) == 0 or index.hasnans:
         raise ValueError("resample: X has no rows, or NaT among its time stamps; drop those rows")
     binned = X.sort_index().resample(every, origin="start").agg(how)
-    filled, missing = fill_missing(binned, fill=fill)
-    values = filled if binned.ndim == 2 else filled[:, 0]
-    names = {"columns": binned.columns} if binned.ndim == 2 else {"name": binned.name}
-    return type(binned)(values, index=binned.index, **names), missing
+    values, missing = fill_missing(binned, fill=fill)
+    return like(binned, values), missing
+
+
+def like(X: Any, values: NDArray) -> Any:
+    """A pandas frame or series with X's index and names and other values (n_samples, n_channels)."""
+    if X.ndim == 1:
+        return type(X)(values[:, 0], index=X.index, name=X.name)
+    return type(X)(values, index=X.index, columns=X.columns)
 
 
 def fill_missing(
@@ -142,4 +159,4 @@ def fill_missing(
             filled[gaps, c] = filled[known[np.maximum(np.searchsorted(known, gaps) - 1, 0)], c]
         else:
             filled[gaps, c] = filled[known, c].mean()
-    return filled, holes.any(axis=1)
+    return filled, np.asarray(holes.any(axis=1))

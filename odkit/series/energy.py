@@ -4,7 +4,7 @@ from numbers import Integral, Real
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions
@@ -76,7 +76,7 @@ class MovingEnergy(SeriesDetector):
         *,
         window: int | Literal["auto"] = 100,
         placement: Literal["centre", "causal"] = "centre",
-        clip: float | None | Literal["auto"] = "auto",
+        clip: float | Literal["auto"] | None = "auto",
         contamination: float | Literal["auto"] = "auto",
         device: str | None = None,
     ) -> None:
@@ -86,7 +86,7 @@ class MovingEnergy(SeriesDetector):
         self.contamination = contamination
         self.device = device
 
-    def explain(self, X):
+    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Share of each channel in the anomaly score, shape (n_samples, n_channels); the shares add up to it."""
         squares = self._squares(self._validate(X, reset=False))
         energy = np.sqrt(squares.mean(axis=1, keepdims=True))

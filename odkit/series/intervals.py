@@ -90,7 +90,7 @@ def above(anomaly_score: ArrayLike, threshold: float) -> list[Interval]:
 
     >>> [found] = above([0.0, 1.0, 3.0, 2.0, 0.0], threshold=1.5)
     >>> found.start, found.stop, found.peak, round(found.severity, 3)
-    (2, 4, 2, 0.635)
+    (2, 4, 2, 0.634)
     """
     e = np.asarray(anomaly_score, dtype=np.float64)
     unit = np.abs(e).mean() + e.std() if len(e) else 1.0

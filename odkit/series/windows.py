@@ -103,16 +103,15 @@ def estimate_period(X: ArrayLike) -> int:
     >>> estimate_period(np.ones(1000))
     125
     """
-    X = np.asarray(X, dtype=np.float64)
-    X = X.reshape(len(X), -1)[:PERIOD_STEPS]
-    X = X - X.mean(axis=0)
-    variance = X.var(axis=0)
-    X = X[:, variance > 0]
-    if X.size == 0 or len(X) < SHORTEST_LAG + 3:
+    x = np.asarray(X, dtype=np.float64)
+    x = x.reshape(len(x), -1)[:PERIOD_STEPS]
+    x = x[:, np.ptp(x, axis=0) > 0] if len(x) >= SHORTEST_LAG + 3 else x[:, :0]
+    if x.size == 0:
         return NO_PERIOD
-    size = 1 << (2 * len(X) - 1).bit_length()  # padded: the correlation must not wrap around
-    spectrum = np.abs(np.fft.rfft(X, size, axis=0)) ** 2
-    correlation = np.fft.irfft(spectrum, size, axis=0)[: min(LONGEST_LAG + 2, len(X))]
+    x = x - x.mean(axis=0)
+    size = 1 << (2 * len(x) - 1).bit_length()  # padded: the correlation must not wrap around
+    spectrum = np.abs(np.fft.rfft(x, size, axis=0)) ** 2
+    correlation = np.fft.irfft(spectrum, size, axis=0)[: min(LONGEST_LAG + 2, len(x))]
     total = (correlation / correlation[0]).sum(axis=1)
     inner = total[1:-1]
     peaks = 1 + np.flatnonzero((inner > total[:-2]) & (inner > total[2:]))

@@ -5,6 +5,8 @@ windows are built from blocks of one window's length, never from one long prefix
 rounding error in windows that do not contain it.
 """
 
+from importlib import import_module
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -151,7 +153,7 @@ def autoregression_moments(x: NDArray, order: int) -> tuple[NDArray[np.float64],
     full = np.empty((order + 1, order + 1))  # products of x_{t-p}, ..., x_{t-1}, x_t
     full[0] = np.correlate(x, x[:rows], mode="valid")
     for i in range(order):
-        full[i + 1, i + 1 :] = full[i, i:-1] - x[i] * x[i : order] + x[rows + i] * x[rows + i : rows + order]
+        full[i + 1, i + 1 :] = full[i, i:-1] - x[i] * x[i:order] + x[rows + i] * x[rows + i : rows + order]
     full = np.triu(full) + np.triu(full, 1).T
     sums = np.cumsum(x)
     sums = np.append(sums[rows - 1], sums[rows:] - sums[:order])
@@ -236,9 +238,7 @@ def _polynomial_design(m: int, begin: int, length: int, degree: int) -> tuple[ND
     return fit, basis[begin : begin + length]
 
 
-def matrix_profile(
-    x: NDArray, window: int, reference: NDArray | None = None, n_jobs: int = 1
-) -> NDArray[np.float64]:
+def matrix_profile(x: NDArray, window: int, reference: NDArray | None = None, n_jobs: int = 1) -> NDArray[np.float64]:
     """Distance of every window to the z-normalised window most like it.
 
     d_ij^2 = 2 m (1 - (<T_i, R_j> - m mu_i mu_j) / (m sd_i sd_j)); P_i = min_j d_ij. Without `reference` the windows of
@@ -258,7 +258,7 @@ def matrix_profile(
     -------
     float64 array of shape (n - window + 1,), between 0 and 2 sqrt(window)
     """
-    jit = compiled(_JIT, np.inf)
+    jit = import_module(_JIT)  # there is no numpy form of the same order
     n_windows = len(x) - window + 1
     series = _window_moments(x, window)
     other = series if reference is None else _window_moments(reference, window)

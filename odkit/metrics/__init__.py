@@ -1,0 +1,1 @@
+"""Metrics: pure functions of the truth and the scores, one number each."""

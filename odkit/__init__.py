@@ -20,7 +20,9 @@ _SHELF = {
     "MovingEnergy": "odkit.series.energy",
     "SlidingWindows": "odkit.series.windows",
     "anomaly_score": "odkit.scores",
+    "expected": "odkit.explanations",
     "explain": "odkit.scores",
+    "reasons": "odkit.explanations",
     "score_frame": "odkit.frame",
 }
 
@@ -35,7 +37,9 @@ __all__ = [
     "MovingEnergy",
     "SlidingWindows",
     "anomaly_score",
+    "expected",
     "explain",
+    "reasons",
     "score_frame",
 ]
 

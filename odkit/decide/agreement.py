@@ -39,9 +39,9 @@ def mc_ndcg(scores: ArrayLike, *, max_partners: int = 100, random_state: int = 0
     """Model centrality: how well each column's ranking serves the others, (n_detectors,), in [0, 1].
 
     Gains of column k are its average ranks scaled to [0, 1]; sim(k, j) is the NDCG of these gains in the order of
-    column j; the centrality of k is the mean over the others of (sim(k, j) + sim(j, k)) / 2. Above `max_partners` columns
-    each is compared with a seeded sample of sqrt(n_detectors). NDCG of unrelated rankings is far from 0: compare values
-    within one matrix only.
+    column j; the centrality of k is the mean over the others of (sim(k, j) + sim(j, k)) / 2. Above `max_partners`
+    columns each is compared with a seeded sample of sqrt(n_detectors). NDCG of unrelated rankings is far from 0:
+    compare values within one matrix only.
 
     Published strength (UOMS, 25 tasks): picking the best by it .774 ROC, a random isolation forest .764 (p = .35).
 

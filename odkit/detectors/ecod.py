@@ -181,6 +181,12 @@ class ECOD(Mergeable):
         winner = np.add.accumulate(terms, axis=2)[:, :, -1].argmax(axis=0)
         return terms[winner, np.arange(X.shape[0])]
 
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The training median of every feature, for every row of X: (n_samples, n_features), in the units of X."""
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        return np.tile(ecdf.medians(self._table), (X.shape[0], 1))
+
     @property
     def _cap(self) -> float:
         return 0.0 if self.tail is None else float(self.tail_cap)

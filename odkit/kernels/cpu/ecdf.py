@@ -22,6 +22,7 @@ __all__ = [
     "check_table",
     "columns_of",
     "feature_means",
+    "medians",
     "merge_columns",
     "skewness_sign",
     "sorted_columns",
@@ -308,6 +309,17 @@ def feature_means(table: TailTable) -> NDArray[np.float64]:
         runs = _runs(keys) if counts is None else (counts[:-1], counts[1:])
         means.append(_mean_costs(runs[0].astype(np.int64), runs[1].astype(np.int64), costs))
     return np.array(means).T.reshape(3, -1)
+
+
+def medians(table: TailTable) -> NDArray[np.float64]:
+    """(d,): the smallest training value of each feature with at least half of them at or below it; NaN without any."""
+    values = np.full(table.sizes.size, np.nan)
+    for j, n in enumerate(table.sizes):
+        keys, counts, _ = _feature(table, j)
+        if n:
+            half = (int(n) - 1) // 2
+            values[j] = keys[half if counts is None else np.searchsorted(counts[1:], half, side="right")]
+    return values
 
 
 def _column_terms(x: NDArray, table: TailTable, j: int, cap: float) -> tuple[NDArray, NDArray]:

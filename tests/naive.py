@@ -289,3 +289,38 @@ def nab_score(windows, rows, n, cost_false, cost_missed):
     total += sum(weight[i] for i in kept if owner[i] == -1)
     null = -cost_missed * len(judged)
     return 100 * (total - null) / (len(windows) - null)
+
+
+# --- pixels
+
+
+def au_pro(masks, maps, limit, connectivity):
+    """Overlap and false-positive rate at every threshold, by flood fill and counting; trapezoids up to the limit."""
+    regions, seen = [], set()
+    steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if connectivity == 8 or abs(dy) + abs(dx) == 1]
+    height, width = masks.shape[1:]
+    for start in np.ndindex(masks.shape):
+        if not masks[start] or start in seen:
+            continue
+        region, todo = [], [start]
+        while todo:
+            i, y, x = cell = todo.pop()
+            if cell in seen or not (0 <= y < height and 0 <= x < width) or not masks[cell]:
+                continue
+            seen.add(cell)
+            region.append(cell)
+            todo += [(i, y + dy, x + dx) for dy, dx in steps]
+        regions.append(region)
+    normal = [cell for cell in np.ndindex(masks.shape) if not masks[cell]]
+    points = [(0.0, 0.0)]
+    for t in sorted(set(maps.ravel().tolist()), reverse=True):
+        rate = sum(maps[cell] >= t for cell in normal) / len(normal)
+        overlap = np.mean([np.mean([maps[cell] >= t for cell in region]) for region in regions])
+        points.append((rate, overlap))
+    area = 0.0
+    for (x0, y0), (x1, y1) in pairwise(points):
+        stop = min(x1, limit)
+        if stop > x0:
+            end = y0 + (y1 - y0) * (stop - x0) / (x1 - x0)
+            area += (stop - x0) * (y0 + end) / 2
+    return area / limit

@@ -1,0 +1,34 @@
+"""torch twins of `odkit.kernels.cpu.pixels`: same names, same signatures, tensors in, tensors out."""
+
+from typing import NamedTuple
+
+import torch
+
+__all__ = ["Curve", "region_curve"]
+
+
+class Curve(NamedTuple):
+    """What has entered when the threshold has fallen to each distinct wanted score, highest first."""
+
+    threshold: torch.Tensor
+    gained: torch.Tensor
+    hits: torch.Tensor
+    false_above: torch.Tensor
+    false_upto: torch.Tensor
+
+
+def region_curve(wanted: torch.Tensor, weight: torch.Tensor, unwanted: torch.Tensor) -> Curve:
+    """The corners of the curve; ties enter together."""
+    ordered, order = wanted.sort(descending=True)
+    changes = torch.ones_like(ordered, dtype=torch.bool)
+    changes[:-1] = ordered[1:] != ordered[:-1]
+    last = changes.nonzero()[:, 0]
+    threshold = ordered[last]
+    ascending = unwanted.sort().values
+    return Curve(
+        threshold,
+        weight[order].cumsum(0)[last],
+        last + 1,
+        unwanted.numel() - torch.searchsorted(ascending, threshold, side="right"),
+        unwanted.numel() - torch.searchsorted(ascending, threshold, side="left"),
+    )

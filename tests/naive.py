@@ -324,3 +324,68 @@ def au_pro(masks, maps, limit, connectivity):
             end = y0 + (y1 - y0) * (stop - x0) / (x1 - x0)
             area += (stop - x0) * (y0 + end) / 2
     return area / limit
+
+
+# --- gaussian, moments and Mahalanobis
+
+
+def moment_sums(X):
+    """Mean, sum z z', sum |z|^2 z and sum |z|^4 of the rows, z = x - mean, one row at a time."""
+    X = np.asarray(X, dtype=float)
+    n, d = X.shape
+    mean = np.array([sum(X[:, j]) / n for j in range(d)])
+    scatter, third, fourth = np.zeros((d, d)), np.zeros(d), 0.0
+    for x in X:
+        z = x - mean
+        norm = sum(z**2)
+        for i in range(d):
+            for j in range(d):
+                scatter[i, j] += z[i] * z[j]
+            third[i] += norm * z[i]
+        fourth += norm**2
+    return mean, scatter, third, fourth
+
+
+def ledoit_wolf_share(Z):
+    """Share of the identity for centred rows: how far single outer products scatter around S, over how far S is off.
+
+    |A|^2 is the sum of squares over d; pi = mean of |z z' - S|^2 over n; gamma = |S - m I|^2.
+    """
+    n, d = Z.shape
+    S = sum(np.outer(z, z) for z in Z) / n
+    m = np.trace(S) / d
+    gamma = ((S - m * np.eye(d)) ** 2).sum() / d
+    pi = sum(((np.outer(z, z) - S) ** 2).sum() for z in Z) / d / n**2
+    return 0.0 if gamma < 1e-14 * m**2 else min(pi, gamma) / gamma
+
+
+def mahalanobis_sq(X, mean, covariance):
+    """z' Sigma^-1 z, one linear system per row."""
+    return np.array([(x - mean) @ np.linalg.solve(covariance, x - mean) for x in np.asarray(X, dtype=float)])
+
+
+def left_out_sq(X, covariance_of):
+    """Distance of each row under the mean and the covariance of all the others, refitted."""
+    X, result = np.asarray(X, dtype=float), []
+    for k in range(len(X)):
+        rest = np.delete(X, k, axis=0)
+        result.append(mahalanobis_sq(X[k : k + 1], rest.mean(axis=0), covariance_of(rest))[0])
+    return np.array(result)
+
+
+def conditional_parts(X, mean, covariance):
+    """What the squared distance falls by when a feature's row, column and value are struck out."""
+    X, d = np.asarray(X, dtype=float), len(mean)
+    parts = np.empty(X.shape)
+    for j in range(d):
+        rest = [i for i in range(d) if i != j]
+        without = mahalanobis_sq(X[:, rest], mean[rest], covariance[np.ix_(rest, rest)]) if rest else 0.0
+        parts[:, j] = mahalanobis_sq(X, mean, covariance) - without
+    return parts
+
+
+def conformal_threshold(values, fpr):
+    """The smallest value v with at least (1 - fpr)(n + 1) values at or below it; the largest where none is enough."""
+    needed = (Fraction(1) - Fraction(str(fpr))) * (len(values) + 1)
+    enough = [v for v in sorted(values) if sum(other <= v for other in values) >= needed]
+    return enough[0] if enough else max(values)

@@ -9,6 +9,11 @@ DETECTORS = [
     odkit.KNN(),
     odkit.KNN(3, aggregation="mean", algorithm="brute"),
     odkit.KNN(4, aggregation="median", metric="manhattan", n_jobs=2),
+    odkit.Mahalanobis(fpr=0.05),  # 60 rows are too few for the default 1 %, and it says so
+    odkit.Mahalanobis(shrinkage="diag", contamination=0.1),
+    odkit.Mahalanobis(shrinkage="oas", threshold="prequential", fpr=0.1),
+    odkit.Mahalanobis(subspace=("npca", 0.6), threshold="gamma"),
+    odkit.Mahalanobis(shrinkage=("ridge", 0.01), threshold="split", fpr=0.1, random_state=0),
 ]
 
 # one score per time step, each depends on its neighbours in time: tests/series/test_contract_series.py

@@ -1,0 +1,125 @@
+"""Thresholds for training sets of normal rows: a stated share of further normal rows is flagged.
+
+In-sample percentiles cannot do that: a model is closer to the rows it was fitted to than to any other.
+"""
+
+import math
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from odkit._sklearn import Interval, StrOptions
+from odkit.base import Detector
+from odkit.kernels.cpu import quantiles
+from odkit.mergeable import Mergeable
+
+__all__ = ["FalseAlarms"]
+
+LEFT_OUT_ROWS = 32_768  # rows a leave-one-out threshold is read from: it meets a nominal 1 % to 0.06 points
+
+
+class FalseAlarms(Mergeable):
+    """Base of detectors with a Mahalanobis-like distance whose `offset_` is set by a rate of false alarms, `fpr`.
+
+    A subclass scores minus a distance, gives the leave-one-out distances of its training rows in `_left_out(X)`, sets
+    `n_directions_` (degrees of freedom of "chi2"), and has the parameters of `_parameter_constraints` here:
+
+    - threshold "loo": conformal quantile of leave-one-out distances, of a uniform sample where rows are many or gone;
+      "gamma": quantile of a gamma law fitted to their squares; "split": conformal quantile of rows held out of the fit;
+      "chi2": quantile of the chi-square law; "prequential": conformal quantile of the last `n_calibration` distances,
+      each taken before its block was absorbed (of the first block: leave-one-out).
+    - contamination, where it is not None: the plain percentile of the training scores.
+    """
+
+    _parameter_constraints: dict = {
+        "threshold": [StrOptions({"auto", "loo", "split", "gamma", "chi2", "prequential"})],
+        "fpr": [Interval(Real, 0, 1, closed="neither")],
+        "contamination": [*Detector._parameter_constraints["contamination"], None],
+        "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_calibration": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def _left_out(self, X: NDArray) -> NDArray:
+        raise NotImplementedError
+
+    def _rule(self) -> str:
+        if self.contamination is not None:
+            return "contamination"
+        return "loo" if self.threshold == "auto" else self.threshold
+
+    def _fit_score(self, X: NDArray) -> NDArray:
+        rule = self._rule()
+        self.loo_distances_ = None
+        if rule == "split":
+            n_held_out = math.ceil(self.calibration_fraction * len(X))
+            if len(X) - n_held_out < 2:
+                raise ValueError(
+                    f"{type(self).__name__}: n_samples={len(X)} leaves {len(X) - n_held_out} rows to fit with "
+                    f"calibration_fraction={self.calibration_fraction:g}; give more rows or lower it"
+                )
+            order = check_random_state(self.random_state).permutation(len(X))
+            self._fit(X[order[n_held_out:]])
+            return self._score(X[order[:n_held_out]])
+        self._fit(X)
+        if rule not in ("loo", "gamma"):
+            return self._reference_scores(X)
+        if len(X) > LEFT_OUT_ROWS:
+            X = X[np.random.default_rng(self._seed).choice(len(X), LEFT_OUT_ROWS, replace=False)]
+        self.loo_distances_ = self._left_out(X)
+        return -self.loo_distances_
+
+    def _sample_offset(self, rows: NDArray) -> float:
+        self.loo_distances_ = None
+        return self._quantile(self._reference_scores(rows))
+
+    def _reference_scores(self, X: NDArray) -> NDArray:
+        """The scores of training rows X that `_quantile` reads its threshold from."""
+        rule = self._rule()
+        if rule == "prequential":
+            return -self._stats["calibration"]
+        if rule == "contamination":
+            return self._score(X)
+        return np.empty(0) if rule == "chi2" else -self._left_out(X)
+
+    def _quantile(self, scores: NDArray) -> float:
+        rule = self._rule()
+        if rule == "contamination":
+            return super()._quantile(scores)
+        if rule == "gamma":
+            return -math.sqrt(quantiles.gamma_quantile(scores**2, self.fpr))
+        n, needed = len(scores), math.ceil(1 / self.fpr - 1 - 1e-9)
+        if rule == "chi2":
+            n, needed = self.n_samples_seen_, 10 * self.n_directions_
+        if n < needed:
+            warnings.warn(
+                f"{type(self).__name__}: {n} rows are too few for threshold={rule!r} at fpr={self.fpr:g}, which needs "
+                f"{needed}: normal rows will be flagged more often. Raise fpr or give more rows.",
+                UserWarning,
+                stacklevel=2,
+            )
+        if rule == "chi2":
+            return -math.sqrt(quantiles.chi2_quantile(self.n_directions_, self.fpr))
+        return -quantiles.conformal_quantile(-scores, self.fpr)
+
+    def _absorb(self, X: NDArray, stats: dict[str, Any]) -> None:
+        if self._rule() != "prequential":
+            return super()._absorb(X, stats)
+        fresh = not hasattr(self, "_stats")
+        stats["calibration"] = np.empty(0) if fresh else -self._score(X)
+        super()._absorb(X, stats)
+        if fresh:
+            self._stats["calibration"] = self._left_out(X)[-self.n_calibration :]
+
+    def _join(self, stats: dict[str, Any], sample: dict[str, NDArray], n_samples: int) -> None:
+        before = getattr(self, "_stats", {}).get("calibration", np.empty(0))
+        super()._join(stats, sample, n_samples)
+        if "calibration" in stats:
+            self._stats["calibration"] = np.concatenate([before, stats["calibration"]])[-self.n_calibration :]
+
+    def _merge_key(self) -> dict[str, Any]:
+        return {**super()._merge_key(), "threshold == 'prequential'": self._rule() == "prequential"}

@@ -32,6 +32,7 @@ class Level(NamedTuple):
     whitener: NDArray[np.float64] | None  # (d, d) triangle, where every direction has a weight
 
 
+@np.errstate(over="ignore", invalid="ignore")  # `fit` names what overflowed
 def gather(k: Backend, X: NDArray, *, diagonal: bool = False) -> dict[str, Any]:
     """State of a block of rows: up to 2 d of them the rows themselves, exact and no larger, then their sums."""
     if diagonal:
@@ -46,6 +47,7 @@ def merge(k: Backend, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     return merge_moments(*(_moments(k, state["rows"]) if "rows" in state else state for state in (a, b)))
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def fit(
     k: Backend,
     state: dict[str, Any],
@@ -70,16 +72,12 @@ def fit(
     if rows is not None and n <= 2 * d:
         *arrays, fourth = k.gaussian.row_spectrum(k.array(rows))
         location, eigenvalues, components = map(k.numpy, arrays)
+        _check_spread(location, eigenvalues.sum(), fourth)
     else:
         sums = state if rows is None else _moments(k, rows)
         location, fourth = sums["mean"], sums["fourth"]
+        _check_spread(location, sums["scatter"].trace() / n, fourth)
         eigenvalues, components = map(k.numpy, k.gaussian.scatter_spectrum(k.array(sums["scatter"]), n))
-    _check_spread(eigenvalues.sum(), location)
-    if not 0 < fourth < np.inf:
-        raise ValueError(
-            "covariance: fourth powers of the values leave the range of float64 (their sum is "
-            f"{float(fourth):g}); rescale the columns"
-        )
     used, complement = algebra.subspace(eigenvalues, d, subspace, keep_null)
     if subspace is not None and shrinkage == "ledoit_wolf":
         plain = Level(location, components, eigenvalues, used, complement, 0.0, 0.0, 0, None)
@@ -128,7 +126,7 @@ def _moments(k: Backend, X: NDArray) -> dict[str, Any]:
 def _fit_columns(state: dict[str, Any]) -> Level:
     """Diagonal covariance; constant columns are ignored."""
     location, variances = state["mean"], state["scatter"] / state["n"]
-    _check_spread(variances.sum(), location)
+    _check_spread(location, variances.sum(), float(variances @ variances))
     variances = np.where(np.sqrt(variances) > ROUNDING * np.abs(location), variances, np.inf)
     kept = np.isfinite(variances)
     shrunken = algebra.Shrunken(variances, np.inf, 0.0, float(np.log(variances[kept]).sum()), int(kept.sum()))
@@ -153,6 +151,12 @@ def _level(location: NDArray, components: NDArray | None, eigenvalues: NDArray, 
     )
 
 
-def _check_spread(variance: float, location: NDArray) -> None:
-    if not variance > len(location) * (ROUNDING * np.abs(location).max()) ** 2:
+def _check_spread(location: NDArray, variance: float, fourth: float) -> None:
+    """`variance` is the total one, `fourth` the largest power of the values that is used."""
+    if variance <= len(location) * (ROUNDING * np.abs(location).max()) ** 2:
         raise ValueError("covariance: all rows are equal, so no direction has a spread to measure distances by")
+    if not 0 < fourth < np.inf:
+        raise ValueError(
+            f"covariance: fourth powers of the values leave the range of float64 (they sum to {float(fourth):g}); "
+            "rescale the columns"
+        )

@@ -153,7 +153,7 @@ def _level(location: NDArray, components: NDArray | None, eigenvalues: NDArray, 
 
 def _check_spread(location: NDArray, variance: float, fourth: float) -> None:
     """`variance` is the total one, `fourth` the largest power of the values that is used."""
-    if variance <= len(location) * (ROUNDING * np.abs(location).max()) ** 2:
+    if np.sqrt(variance / len(location)) <= ROUNDING * np.abs(location).max():
         raise ValueError("covariance: all rows are equal, so no direction has a spread to measure distances by")
     if not 0 < fourth < np.inf:
         raise ValueError(

@@ -1,0 +1,194 @@
+"""What a run is: suite, protocols, seeds, detectors, metrics and limits, read from TOML or YAML and validated.
+
+Unknown keys are errors that name the nearest known one: a misspelt limit must not be a limit that is not there.
+"""
+
+import tomllib
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+__all__ = ["Config", "DetectorEntry", "Limits", "Protocol", "bundled", "load_config", "nearest"]
+
+BUNDLED = Path(__file__).parent / "configs"
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """The end of an error message about an unknown name: the closest known ones, or all of a short list."""
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {', '.join(close)}?"
+    return f"known: {', '.join(sorted(known)[:20])}{' ...' if len(known) > 20 else ''}"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Protocol(_Strict):
+    """How rows become training and test rows. Part of a cell's identity; results of two are never averaged.
+
+    Attributes
+    ----------
+    mode : one_class (no known outlier in train), contaminated (outliers stay in train, unlabelled) or in_sample
+        (fit and score the same rows)
+    split : given (the data set's own), stratified (share `test` of each kind, by seed) or prefix (the beginning of a
+        series trains); none in_sample
+    scaler : fitted on the training rows only
+    max_rows : cap on training rows (seeded subsample) and on test rows (stratified)
+    dedup : drop repeated rows before a stratified split
+    only : data sets (patterns) that this protocol is for; not part of the identity
+    """
+
+    mode: Literal["one_class", "contaminated", "in_sample"]
+    split: Literal["given", "stratified", "prefix"] | None = None
+    scaler: Literal["none", "standard", "minmax", "robust"] = "none"
+    test: float = Field(0.3, gt=0, lt=1)
+    max_rows: int | None = Field(None, ge=10)
+    dtype: Literal["float64", "float32"] = "float64"
+    dedup: bool = False
+    only: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _split_fits_mode(self) -> Self:
+        if self.mode == "in_sample" and self.split is not None:
+            raise ValueError(f"mode in_sample has no split, got split: {self.split}")
+        if self.mode != "in_sample" and self.split is None:
+            raise ValueError(f"mode {self.mode} needs a split: given, stratified or prefix")
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """The fields that decide the numbers."""
+        return self.model_dump(exclude={"only"})
+
+    def title(self) -> str:
+        """One line for the head of a table."""
+        words = [self.mode, *([self.split] if self.split else []), f"scaler {self.scaler}"]
+        if self.split == "stratified":
+            words.append(f"test {self.test:g}")
+        if self.max_rows:
+            words.append(f"max_rows {self.max_rows}")
+        words += ["dedup"] * self.dedup + [self.dtype] * (self.dtype != "float64")
+        return ", ".join(words)
+
+
+class DetectorEntry(_Strict):
+    """One contestant: `id` names it in tables; `class` is where it is imported from (`pkg.mod.Class` or `mod:Class`).
+
+    `max_train_rows` and `max_features` declare what it does not support: beyond them its cells are skipped, with that
+    reason. `seeds` replaces the run's seeds, e.g. [0] where `random_state` does not touch the scores.
+    """
+
+    id: str
+    path: str | None = Field(None, alias="class")
+    params: dict[str, Any] = {}
+    max_train_rows: int | None = Field(None, ge=1)
+    max_features: int | None = Field(None, ge=1)
+    seeds: tuple[int, ...] | None = None
+
+    @property
+    def import_path(self) -> str:
+        return self.path or self.id
+
+
+class Limits(_Strict):
+    """Hard limits of one cell: wall clock (s), memory (MB above what a bare process holds), BLAS and torch threads."""
+
+    timeout_s: float = Field(600.0, gt=0)
+    memory_mb: int = Field(4096, ge=64)
+    threads: int = Field(1, ge=1)
+
+
+class Config(_Strict):
+    """A whole run. `rank_by` (default: the first metric) is the primary analysis, fixed before results are seen."""
+
+    suite: str | None = None
+    datasets: tuple[str, ...] = ()
+    protocol: tuple[Protocol, ...]
+    seeds: tuple[int, ...] = (0,)
+    detectors: tuple[DetectorEntry, ...] = Field(min_length=1)
+    metrics: tuple[str, ...] = ("roc_auc", "ap", "ap_norm", "p_at_n")
+    rank_by: tuple[str, ...] = ()
+    rope: float = Field(0.01, ge=0)
+    rivals: tuple[tuple[str, str], ...] = ()
+    limits: Limits = Limits()
+
+    @field_validator("protocol", mode="before")
+    @classmethod
+    def _one_or_many(cls, given: Any) -> Any:
+        return (given,) if isinstance(given, dict | Protocol) else given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if bool(self.suite) == bool(self.datasets):
+            raise ValueError("give either suite or datasets")
+        ids = [entry.id for entry in self.detectors]
+        twice = sorted({i for i in ids if ids.count(i) > 1})
+        if twice:
+            raise ValueError(f"detector ids must differ, given twice: {', '.join(twice)}")
+        for name in self.rank_by:
+            if name not in self.metrics:
+                raise ValueError(f"rank_by: {name} is not among metrics; {nearest(name, list(self.metrics))}")
+        for name in (name for pair in self.rivals for name in pair):
+            if name not in ids:
+                raise ValueError(f"rivals: no detector {name!r}; {nearest(name, ids)}")
+        return self
+
+    def ranked(self) -> tuple[str, ...]:
+        return self.rank_by or self.metrics[:1]
+
+
+def bundled() -> list[str]:
+    """Names of the configurations that come with the package.
+
+    Examples
+    --------
+    >>> bundled()[-3:]
+    ['speed', 'tabular-adbench', 'tabular-macro']
+    """
+    return sorted(path.stem for path in BUNDLED.glob("*.yaml"))
+
+
+def _known_keys(location: tuple[Any, ...]) -> list[str]:
+    tables = {"protocol": Protocol, "detectors": DetectorEntry, "limits": Limits}
+    model = tables.get(str(location[0]), Config) if len(location) > 1 else Config
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def parse_config(text: str, *, toml: bool = False, name: str = "config") -> Config:
+    """A validated configuration from its text; every problem is listed with its place."""
+    try:
+        values = tomllib.loads(text) if toml else yaml.safe_load(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{name}: not readable as {'TOML' if toml else 'YAML'}: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{name}: a table of keys is expected, got {type(values).__name__}")
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            place = ".".join(str(part) for part in problem["loc"])
+            hint = ""
+            if problem["type"] == "extra_forbidden":
+                hint = "; " + nearest(str(problem["loc"][-1]), _known_keys(problem["loc"]))
+            lines.append(f"{name}: {place or 'config'}: {problem['msg']}{hint}")
+        raise ValueError("\n".join(lines)) from None
+
+
+def load_config(source: str | Path) -> tuple[Config, str]:
+    """The configuration and its text, verbatim, from a bundled name or a .yaml, .yml or .toml file."""
+    path = Path(source)
+    if not path.suffix and not path.exists():
+        if str(source) not in bundled():
+            raise ValueError(f"no bundled configuration {str(source)!r}; {nearest(str(source), bundled())}")
+        path = BUNDLED / f"{source}.yaml"
+    if path.suffix not in (".yaml", ".yml", ".toml"):
+        raise ValueError(f"{path}: a configuration ends in .yaml, .yml or .toml")
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; bundled configurations are {', '.join(bundled())}")
+    text = path.read_text(encoding="utf-8")
+    return parse_config(text, toml=path.suffix == ".toml", name=path.name), text

@@ -1,0 +1,151 @@
+"""From a data set to training rows, test rows and truth; and the checks that nothing leaked on the way.
+
+Labels stay here: a detector is handed training rows, later test rows, and nothing else.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
+
+from odkit.bench.config import Protocol
+from odkit.datasets import Dataset
+
+__all__ = ["Prepared", "Unsupported", "batch_leak", "prepare", "preprocessing_leak", "row_facts", "scale"]
+
+SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
+PROBE = 32  # rows of the batch check
+
+
+class Unsupported(ValueError):
+    """This data set cannot be run under this protocol; the message is the reason shown for the skipped cell."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Rows as the detector sees them and truth as the metrics see it.
+
+    `test` is None in_sample. `rows` are the positions of the scored rows in the data set's own test (or only) table.
+    `ordered` rows are steps of a series.
+    """
+
+    train: NDArray
+    test: NDArray | None
+    is_outlier: NDArray[np.bool_]
+    severity: NDArray[np.int64] | None
+    rows: NDArray[np.intp]
+    ordered: bool
+
+
+def scale(train: NDArray, test: NDArray | None, scaler: str) -> tuple[NDArray, NDArray | None]:
+    """Both tables through a scaler that has seen `train` only; a spread of 0 counts as 1."""
+    if scaler == "none":
+        return train, test
+    fitted = SCALERS[scaler]().fit(train)
+    return fitted.transform(train), None if test is None else fitted.transform(test)
+
+
+def _stratified(is_outlier: NDArray[np.bool_], share: float, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Sorted positions of `share` of the outliers and of the inliers, at least one of each kind that occurs."""
+    picked = []
+    for kind in (is_outlier, ~is_outlier):
+        members = np.flatnonzero(kind)
+        if members.size:
+            picked.append(rng.permutation(members)[: max(1, round(share * members.size))])
+    return np.sort(np.concatenate(picked))
+
+
+def _split(data: Dataset, protocol: Protocol, rng: np.random.Generator) -> tuple[NDArray, NDArray | None, NDArray]:
+    """Training rows, test rows (None in_sample) and the scored rows' positions."""
+    if protocol.mode == "in_sample":
+        if data.X is None:
+            raise Unsupported("in_sample needs one table, this data set comes split")
+        return data.X, None, np.arange(len(data.X))
+    if protocol.split in ("given", "prefix"):
+        if data.train is None or data.test is None:
+            raise Unsupported(f"split {protocol.split} needs a data set that comes split")
+        return data.train, data.test, np.arange(len(data.test))
+    if data.X is None:
+        raise Unsupported("a stratified split needs one table, this data set comes split")
+    rows = np.arange(len(data.X))
+    if protocol.dedup:
+        rows = np.flatnonzero(~pd.DataFrame(data.X).duplicated().to_numpy())
+    chosen = _stratified(data.is_outlier[rows], protocol.test, rng)
+    train_rows = np.delete(rows, chosen)
+    if protocol.mode == "one_class":
+        train_rows = train_rows[~data.is_outlier[train_rows]]
+    return data.X[train_rows], data.X[rows[chosen]], rows[chosen]
+
+
+def prepare(data: Dataset, protocol: Protocol, seed: int) -> Prepared:
+    """Split, cap, cast and scale; the seed decides the split and the cap, whatever the detector.
+
+    Raises
+    ------
+    Unsupported
+        If the data set lacks what the protocol needs, or one of the two kinds of rows is missing from the test.
+    """
+    rng = np.random.default_rng(seed)
+    train, test, rows = _split(data, protocol, rng)
+    ordered = data.card.modality == "series"
+    if protocol.max_rows is not None and not ordered:
+        if test is not None and len(rows) > protocol.max_rows:
+            kept = _stratified(data.is_outlier[rows], protocol.max_rows / len(rows), rng)
+            test, rows = test[kept], rows[kept]
+        if len(train) > protocol.max_rows:
+            kept = (
+                _stratified(data.is_outlier[rows], protocol.max_rows / len(rows), rng)
+                if test is None
+                else np.sort(rng.permutation(len(train))[: protocol.max_rows])
+            )
+            train = train[kept]
+            rows = rows[kept] if test is None else rows
+    is_outlier = np.asarray(data.is_outlier, dtype=bool)[rows]
+    if is_outlier.all() or not is_outlier.any():
+        raise Unsupported(f"{int(is_outlier.sum())} outliers among {is_outlier.size} scored rows; both kinds are needed")
+    if train.ndim == 2:  # images stay as they are stored
+        train = np.ascontiguousarray(train, dtype=protocol.dtype)
+        test = None if test is None else np.ascontiguousarray(test, dtype=protocol.dtype)
+        train, test = scale(train, test, protocol.scaler)
+    severity = None if data.severity is None else np.asarray(data.severity)[rows]
+    return Prepared(train, test, is_outlier, severity, rows, ordered)
+
+
+def row_facts(prepared: Prepared) -> dict[str, float]:
+    """What to know about the rows before believing a score: duplicates, overlap, constant columns, bad cells."""
+    train = prepared.train.reshape(len(prepared.train), -1)
+    keys = pd.util.hash_pandas_object(pd.DataFrame(train), index=False).to_numpy()
+    overlap = 0.0
+    if prepared.test is not None:
+        test = pd.DataFrame(prepared.test.reshape(len(prepared.test), -1))
+        overlap = float(np.isin(pd.util.hash_pandas_object(test, index=False).to_numpy(), keys).mean())
+    return {
+        "train_dup": float(1 - np.unique(keys).size / keys.size),
+        "test_overlap": overlap,
+        "constant_columns": int((train.min(axis=0) == train.max(axis=0)).sum()),
+        "non_finite": int((~np.isfinite(train)).sum()),
+    }
+
+
+def preprocessing_leak(
+    transform: Callable[[NDArray, NDArray], tuple[NDArray, NDArray | None]], train: NDArray, test: NDArray
+) -> bool:
+    """Do transformed training rows move when the test rows are shifted? Then the transform has looked at the test."""
+    other = test[::-1] * 3.0 + 7.0
+    return not np.array_equal(transform(train, test)[0], transform(train, other)[0], equal_nan=True)
+
+
+def batch_leak(
+    score: Callable[[NDArray], NDArray], test: NDArray, anomaly_score: NDArray, seed: int = 0
+) -> bool:
+    """Does a row's score change with its companions? A few rows are scored again among shifted copies of themselves."""
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(len(test))[:PROBE]
+    shifted = test[rows] + 10.0 * (test.std(axis=0) + 1.0)
+    again = np.asarray(score(np.concatenate([test[rows], shifted])), dtype=np.float64)[: rows.size]
+    before = anomaly_score[rows]
+    size = np.max(np.abs(before)) + np.ptp(anomaly_score)
+    return bool(np.max(np.abs(again - before)) > 1e-5 * size)

@@ -1,13 +1,15 @@
 """What a child process does: one detector on one data set, under limits that it cannot lift.
 
-It knows nothing of the parent but a pipe to answer through and a process id to die with.
+It knows nothing of the parent but a pipe to answer through and a pipe whose end means that the parent is gone.
 """
 
 import contextlib
-import ctypes
+import fcntl
 import gc
 import hashlib
 import io
+import multiprocessing
+import multiprocessing.process
 import os
 import resource
 import signal
@@ -60,12 +62,11 @@ class Task:
     timeout_s: float
     memory_mb: int
     threads: int
-    parent: int
-    parent_started: float
 
 
 def child(task: Task, answer: Connection) -> None:
     """Run the cell and send a plain dict: status, figures, metrics; then leave without further ado."""
+    gc.freeze()  # what the fork server imported is nobody's garbage, and walking it would copy its pages
     log = os.open(log_path(task), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -87,9 +88,10 @@ def log_path(task: Task) -> Path:
 def _limit(task: Task) -> None:
     """Die with the parent; bounded address space and processor time; no core files; own process group."""
     os.setsid()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: also where a C loop holds the interpreter
-    threading.Thread(target=_watch, args=(task.parent, task.parent_started), daemon=True).start()
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+        _follow_in_c(parent.sentinel)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     cpu = int(task.timeout_s * task.threads + 10)
     resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
@@ -106,15 +108,17 @@ def _uses_gpu(params: dict[str, Any]) -> bool:
     return str(params.get("device") or "cpu") != "cpu"
 
 
-def _watch(parent: int, started: float) -> None:
-    while True:
-        time.sleep(0.5)
-        try:
-            alive = abs(psutil.Process(parent).create_time() - started) < 1.0
-        except psutil.Error:
-            alive = False
-        if not alive:
-            os.killpg(0, signal.SIGKILL)
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os.killpg(0, signal.SIGKILL)
+
+
+def _follow_in_c(sentinel: int) -> None:
+    """Let the kernel end this process when the parent's end of the pipe closes: a thread cannot run while a C loop
+    holds the interpreter. SIGIO, which nobody handles, terminates."""
+    if hasattr(os, "O_ASYNC"):
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _answer(task: Task) -> dict[str, Any]:
@@ -165,8 +169,8 @@ def _run(task: Task) -> dict[str, Any]:
         **row_facts(prepared),
     }
     _declared(task, facts)
-    facts |= _fit_and_score(task, prepared)
-    scores = facts.pop("scores")
+    detector, scores, figures = _fit_and_score(task, prepared)
+    facts |= figures
     if scores.shape != prepared.is_outlier.shape or not np.isfinite(scores).all():
         what = (
             f"{scores.shape} scores for {prepared.is_outlier.size} rows"
@@ -177,11 +181,12 @@ def _run(task: Task) -> dict[str, Any]:
     _, counts = np.unique(scores, return_counts=True)
     facts["n_unique_scores"] = int(counts.size)
     facts["tie_fraction"] = float(counts[counts > 1].sum() / scores.size)
-    facts["leak"] = _leaks(facts.pop("detector"), prepared, protocol, scores, task.seed)
+    facts["leak"] = _leaks(detector, prepared, protocol, scores, task.seed)
     scored = Scored(prepared.is_outlier, scores, facts["threshold"], prepared.severity)
+    if np.isnan(facts["threshold"]):
+        facts["threshold"] = None
     facts["roc_low"], facts["roc_high"] = bootstrap_interval(prepared.is_outlier, scores)
     facts["score_path"], facts["score_sha"] = _write(task, scores)
-    facts["threshold"] = None if np.isnan(facts["threshold"]) else facts["threshold"]
     return {**facts, "status": "ok", "metrics": measure(task.metrics, scored)}
 
 
@@ -194,20 +199,20 @@ def _declared(task: Task, facts: dict[str, Any]) -> None:
             raise Unsupported(f"declared for at most {limit} {what}, the data set has {have}")
 
 
-def _fit_and_score(task: Task, prepared: Prepared) -> dict[str, Any]:
-    """The clocked part. The detector sees training rows and test rows, nothing else."""
-    detector = build(task.path, task.params, task.seed if task.seeded else None)
+def _fit_and_score(task: Task, prepared: Prepared) -> tuple[Any, NDArray, dict[str, Any]]:
+    """The clocked part: detector, scores, figures. The detector sees training rows and test rows, nothing else."""
+    try:
+        detector = build(task.path, task.params, task.seed if task.seeded else None)
+    except ImportError as error:
+        raise Unsupported(f"cannot be built: {type(error).__name__}: {error}") from error
     train, test = prepared.train.copy(), None if prepared.test is None else prepared.test.copy()
-    gc.collect()
     resident = _reset_peak()
     cpu, start = time.process_time(), time.perf_counter()
     detector.fit(train)
     fitted = time.perf_counter()
     scores = in_sample_score(detector, train) if test is None else -np.asarray(detector.score_samples(test), np.float64)
     end = time.perf_counter()
-    return {
-        "detector": detector,
-        "scores": scores,
+    return detector, scores, {
         "threshold": -float(getattr(detector, "offset_", np.nan)),
         "fit_s": fitted - start,
         "score_s": end - fitted,

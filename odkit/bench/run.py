@@ -151,7 +151,6 @@ def _results(
     for folder in ("scores", "logs"):
         with suppress(FileExistsError):  # a file in the way is reported by the first cell that cannot write
             (run_dir / folder).mkdir()
-    me = psutil.Process()
     waiting, running = list(reversed(cells)), dict[int, _Running]()
     watched = 0.0
     with _forkserver(cells, config.limits.threads) as context:
@@ -162,7 +161,7 @@ def _results(
                     if cell.contestant.missing:
                         yield cell, _skipped(cell.contestant.missing)
                         continue
-                    task = _task(cell, config, run_dir, data_home, me)
+                    task = _task(cell, config, run_dir, data_home)
                     started = _start(context, cell, task)
                     running[started.process.sentinel] = started
                 if not running:
@@ -187,6 +186,9 @@ def _forkserver(cells: list[Cell], threads: int) -> Iterator[ForkServerContext]:
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
+        first = context.Process(target=_nothing)  # the server's own start is on no cell's clock
+        first.start()
+        first.join()
         yield context
     finally:
         for name, value in before.items():
@@ -196,13 +198,16 @@ def _forkserver(cells: list[Cell], threads: int) -> Iterator[ForkServerContext]:
                 os.environ[name] = value
 
 
-def _task(cell: Cell, config: Config, run_dir: Path, data_home: str | None, me: psutil.Process) -> Task:
+def _nothing() -> None:
+    pass
+
+
+def _task(cell: Cell, config: Config, run_dir: Path, data_home: str | None) -> Task:
     return Task(
         cell_id=cell.cell_id, dataset=cell.dataset, protocol=cell.protocol.model_dump(), path=cell.contestant.path,
         params=cell.contestant.params, seed=cell.seed, seeded=cell.contestant.seeded, metrics=config.metrics,
         max_train_rows=cell.max_train_rows, max_features=cell.max_features, data_home=data_home, run_dir=str(run_dir),
         timeout_s=config.limits.timeout_s, memory_mb=config.limits.memory_mb, threads=config.limits.threads,
-        parent=me.pid, parent_started=me.create_time(),
     )  # fmt: skip
 
 

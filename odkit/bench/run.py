@@ -59,8 +59,9 @@ class _Running:
     answer: Connection
     started: float
     started_at: str
-    memory_broken: bool = False
-    peak: float = 0.0
+    shared_mb: float
+    broken: str = ""
+    peak_mb: float = 0.0
 
 
 def run(
@@ -217,7 +218,10 @@ def _start(context: ForkServerContext, cell: Cell, task: Task) -> _Running:
     started, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
     process.start()
     sender.close()
-    return _Running(cell, task, process, receiver, started, started_at)
+    shared = 0.0
+    with suppress(psutil.Error):  # what the child shares with the fork server is not its own use
+        shared = psutil.Process(process.pid).parent().memory_info().rss / 2**20
+    return _Running(cell, task, process, receiver, started, started_at, shared)
 
 
 def _skipped(reason: str) -> dict[str, Any]:
@@ -230,10 +234,13 @@ def _watch(running: Iterable[_Running]) -> None:
         with suppress(psutil.Error):
             process = psutil.Process(one.process.pid)
             family = [process, *process.children(recursive=True)]
-            resident = sum(member.memory_info().rss for member in family) / 2**20
-            one.peak = max(one.peak, resident)
-            one.memory_broken |= resident > one.task.memory_mb + 512  # a bare child, libraries shared, holds less
-        if one.memory_broken or time.monotonic() - one.started > one.task.timeout_s:
+            resident = sum(member.memory_info().rss for member in family) / 2**20 - one.shared_mb
+            one.peak_mb = max(one.peak_mb, resident)
+        if one.peak_mb > one.task.memory_mb:
+            one.broken = "oom"
+        elif time.monotonic() - one.started > one.task.timeout_s:
+            one.broken = "timeout"
+        if one.broken:
             _kill(one)
 
 
@@ -267,15 +274,16 @@ def _outcome(one: _Running) -> dict[str, Any]:
             )
         return {**result, **common}
     code = one.process.exitcode
-    name = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    near_cap = one.memory_broken or (code == -signal.SIGKILL and one.peak > 0.9 * one.task.memory_mb)
-    if near_cap:
-        status, kind = "oom", f"resident memory {one.peak:.0f} MB, cap {one.task.memory_mb} MB"
-    elif code == -signal.SIGXCPU or (code == -signal.SIGKILL and wall > one.task.timeout_s):
-        status, kind = "timeout", f"limit {one.task.timeout_s:g} s"
-    else:
-        status, kind = "crash", name
-    return {"status": status, "error_type": kind, "error_tail": tail, **common}
+    signal_name = signal.Signals(-code).name if code < 0 else ""
+    status = one.broken or {"SIGXCPU": "timeout"}.get(signal_name, "crash")
+    if signal_name == "SIGKILL" and not one.broken and one.peak_mb > 0.9 * one.task.memory_mb:
+        status = "oom"  # the kernel was faster than the watch
+    what = {
+        "oom": f"resident memory {one.peak_mb:.0f} MB, cap {one.task.memory_mb} MB",
+        "timeout": f"limit {one.task.timeout_s:g} s",
+        "crash": f"signal {signal_name}" if signal_name else f"exit code {code}",
+    }
+    return {"status": status, "error_type": what[status], "error_tail": tail, **common}
 
 
 def _measure_again(plan: Plan, config: Config, ledger: Ledger, data_home: str | None) -> int:

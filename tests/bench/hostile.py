@@ -53,7 +53,7 @@ class Swells(Polite):
         self.blocks_ = []
         while True:
             self.blocks_.append(np.ones(2**23))
-            time.sleep(0.03)
+            time.sleep(0.1)
 
 
 class Aborts(Polite):

@@ -102,7 +102,7 @@ class LastStep(Detector):
     Examples
     --------
     >>> LastStep().fit([[0.0], [1.0], [0.0], [1.0]]).score_samples([[0.0], [5.0]]).round(2)
-    array([ 0. , -5.3])
+    array([-0. , -5.3])
     """
 
     def __init__(self, *, contamination: float = 0.1):

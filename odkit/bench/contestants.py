@@ -73,9 +73,9 @@ def _package_version(package: str, module: str) -> str:
 
 
 def _nested(value: Any, seed: int | None) -> Any:
-    """A parameter value with every `{class: ..., params: ...}` table in it built."""
+    """A parameter value with every `{class: ..., params: ...}` table in it made into an object."""
     if isinstance(value, dict) and set(value) <= {"class", "params"} and "class" in value:
-        return build(value["class"], value.get("params", {}), seed)
+        return _make(value["class"], value.get("params", {}), seed)
     if isinstance(value, dict):
         return {key: _nested(item, seed) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -87,20 +87,41 @@ def _accepted(cls: type) -> dict[str, inspect.Parameter]:
     return dict(inspect.signature(cls).parameters)
 
 
-def build(path: str, params: dict[str, Any], seed: int | None) -> Any:
-    """An unfitted detector with scikit-learn's methods; `seed` goes to `random_state` where there is one."""
+def _make(path: str, params: dict[str, Any], seed: int | None) -> Any:
     cls = locate(path)
     values = {key: _nested(value, seed) for key, value in params.items()}
     if seed is not None and "random_state" in _accepted(cls):
         values["random_state"] = seed
-    detector = cls(**values)
+    return cls(**values)
+
+
+def build(path: str, params: dict[str, Any], seed: int | None) -> Any:
+    """An unfitted detector with scikit-learn's methods; `seed` goes to `random_state` wherever there is one."""
+    detector = _make(path, params, seed)
     if hasattr(detector, "score_samples"):
         return detector
-    for base in cls.__mro__:
+    for base in type(detector).__mro__:
         library = base.__module__.partition(".")[0]
         if library != "odkit" and find_spec(f"odkit.adapters.{library}"):
             return import_module(f"odkit.adapters.{library}").wrap(detector)
     return detector  # an estimator whose score_samples appears with fit, or an error that names the method
+
+
+def _label(path: str) -> str:
+    """What a class's scores depend on beside its parameters: its package's version, or for odkit a number that is
+    raised where scores change on purpose, so that an unrelated edit makes no finished cell void."""
+    cls, package = locate(path), path.replace(":", ".").partition(".")[0]
+    if package == "odkit":
+        return f"bench-{getattr(cls, 'bench_version', 1)}"
+    return _package_version(package, cls.__module__)
+
+
+def _classes_in(value: Any) -> list[str]:
+    """Import paths of the classes named within parameters."""
+    if isinstance(value, dict):
+        own = [value["class"]] if "class" in value else []
+        return own + [path for item in value.values() for path in _classes_in(item)]
+    return [path for item in value for path in _classes_in(item)] if isinstance(value, list | tuple) else []
 
 
 def resolve(entry: DetectorEntry) -> Contestant:
@@ -109,6 +130,8 @@ def resolve(entry: DetectorEntry) -> Contestant:
     package = path.replace(":", ".").partition(".")[0]
     try:
         cls = locate(path)
+        for nested in _classes_in(entry.params):
+            locate(nested)
     except Exception as error:  # a broken package may raise anything on import, and must stop nobody else
         reason = f"cannot be imported: {type(error).__name__}: {error}"
         return Contestant(entry.id, path, dict(entry.params), package, "missing", False, reason)
@@ -119,8 +142,6 @@ def resolve(entry: DetectorEntry) -> Contestant:
         raise ValueError(f"{entry.id}: {cls.__name__} has no parameter {', '.join(unknown)}; it has {', '.join(accepted)}")
     defaults = {key: p.default for key, p in accepted.items() if p.default is not p.empty}
     params = {key: value for key, value in {**defaults, **entry.params}.items() if key != "random_state"}
-    if package == "odkit":  # scores change on purpose only where this number is raised, whatever else is edited
-        label = f"bench-{getattr(cls, 'bench_version', 1)}"
-    else:
-        label = _package_version(package, cls.__module__)
-    return Contestant(entry.id, path, params, package, label, "random_state" in accepted)
+    label = "+".join(_label(one) for one in (path, *_classes_in(entry.params)))
+    seeded = any("random_state" in _accepted(locate(one)) for one in (path, *_classes_in(entry.params)))
+    return Contestant(entry.id, path, params, package, label, seeded)

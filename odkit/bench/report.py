@@ -1,0 +1,204 @@
+"""One HTML page about a run: failures first, then what was run, who leads, by how much, and whether it means anything.
+
+The page is one file: styles, figures and the few lines of script for sorting are inside, and it loads nothing.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from odkit.bench import figures, stats
+from odkit.bench.compare import compare_runs
+from odkit.bench.config import Protocol
+from odkit.bench.tables import Panel, Results
+
+__all__ = ["report_html", "write_report"]
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+MAX_HOLM = 12  # methods in the matrix of adjusted p-values, the best by rank
+
+
+def write_report(results: Results, out: str | Path, baseline: Results | None = None) -> int:
+    """Write the page and return its size in bytes."""
+    data = report_html(results, baseline).encode()
+    Path(out).write_bytes(data)
+    return len(data)
+
+
+def report_html(results: Results, baseline: Results | None = None) -> str:
+    """The page as text; `baseline` adds the section on what changed."""
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": _figure, "cells": _cells}
+    cells = results.cells
+    changes = None
+    if baseline is not None:
+        changes = compare_runs(results, baseline)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        suite=results.suite,
+        suite_sha=results.suite_sha,
+        config=results.config_text,
+        rope=results.config.rope,
+        ranked=results.config.ranked(),
+        counts=cells["status"].value_counts().to_dict(),
+        failures=_failures(cells),
+        leaks=_leaks(cells),
+        warnings=_warnings(cells),
+        envs=results.envs,
+        sections=[_section(results, protocol) for protocol in results.protocols()],
+        changes=None if changes is None else changes.to_dict("records"),
+    )
+
+
+def _figure(value: Any) -> str:
+    """A number as the tables show it: four decimals, or three digits where it is large; a dash for nothing."""
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}" if abs(value) < 1e6 else f"{value:.3g}"
+    return str(value)
+
+
+def _cells(row: Any) -> list[Any]:
+    """A row's values: of a dict, of a (name, values) pair, or the row itself."""
+    if isinstance(row, dict):
+        return list(row.values())
+    if isinstance(row, tuple):
+        return [row[0], *row[1]]
+    return list(row)
+
+
+def _last_line(text: str | None) -> str:
+    lines = (text or "").strip().splitlines()
+    return lines[-1][:200] if lines else ""
+
+
+def _failures(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Cells without a result, those of one detector with one reason on one line."""
+    bad = cells[cells["status"] != "ok"].copy()
+    if bad.empty:
+        return []
+    bad["reason"] = [_last_line(text) for text in bad["error_tail"]]
+    bad["error_type"] = bad["error_type"].fillna("")
+    groups = bad.groupby(["status", "detector", "error_type", "reason"], sort=True)["dataset"]
+    return [
+        {"status": key[0], "detector": key[1], "n": len(sets), "kind": key[2], "reason": key[3],
+         "datasets": ", ".join(sorted(set(sets))[:8]) + (" ..." if sets.nunique() > 8 else "")}
+        for key, sets in groups
+    ]  # fmt: skip
+
+
+def _leaks(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    found = cells[cells["leak"].fillna("") != ""]
+    return [
+        {"detector": name, "leak": leak, "n": len(rows), "of": int((cells["detector"] == name).sum())}
+        for (name, leak), rows in found.groupby(["detector", "leak"])
+    ]
+
+
+def _warnings(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """Constant scores, and what the detectors warned of, by detector."""
+    rows = []
+    constant = cells[cells["n_unique_scores"] == 1]
+    for name, group in constant.groupby("detector"):
+        rows.append({"detector": name, "what": "all scores are equal", "n": len(group)})
+    said = cells[cells["warnings"].fillna("") != ""]
+    for (name, text), group in said.groupby(["detector", said["warnings"].str.slice(0, 160)]):
+        rows.append({"detector": name, "what": text, "n": len(group)})
+    return rows[:60]
+
+
+def _section(results: Results, protocol: str) -> dict[str, Any]:
+    """Everything under one protocol; nothing is averaged over two."""
+    metric = results.config.ranked()[0]
+    panel = results.panel(protocol, metric)
+    headline = results.headline(protocol)
+    pairs = stats.pairwise(panel.blocks, rope=results.config.rope)
+    statistic, p = stats.friedman(panel.blocks.to_numpy())
+    timed = headline.assign(seconds=headline["median fit_s"] + headline["median score_s"])
+    duels = results.duels(protocol)
+    leader = next((name for name in panel.ranks.sort_values().index if name.startswith("odkit.")), panel.ranks.idxmin())
+    against = results.duels(protocol, [(leader, other) for other in panel.blocks.columns if other != leader])
+    return {
+        "title": Protocol(**json.loads(protocol)).title(),
+        "metric": metric,
+        "n_sets": len(panel.values),
+        "n_blocks": len(panel.blocks),
+        "n_complete": len(panel.complete),
+        "columns": list(headline.columns),
+        "headline": [(name, _row(row)) for name, row in headline.iterrows()],
+        "friedman": (statistic, p),
+        "diagram": figures.critical_difference(panel.ranks, stats.cliques(panel.ranks, pairs)),
+        "scatter": figures.speed_accuracy(timed, metric),
+        "holm": _holm_matrix(panel, pairs),
+        "duels": duels.to_dict("records"),
+        "leader": leader,
+        "against": against.to_dict("records"),
+        "heat": _heat(panel),
+        "seed_sd": {name: value for name, value in panel.seed_sd.items() if np.isfinite(value)},
+        "datasets": _datasets(results, protocol, metric),
+    }
+
+
+def _row(row: pd.Series) -> list[Any]:
+    """Counts as integers, the rest as they are."""
+    counts = {"ok", "failed", "skipped", "missing"}
+    return [int(value) if name in counts else float(value) for name, value in row.items()]
+
+
+def _holm_matrix(panel: Panel, pairs: pd.DataFrame) -> dict[str, Any]:
+    """Adjusted p-values between the best methods, in order of rank."""
+    names = list(panel.ranks.sort_values(kind="stable").index[:MAX_HOLM])
+    p = {frozenset((row.a, row.b)): row.p_holm for row in pairs.itertuples()}
+    return {"names": names, "rows": [(a, [p.get(frozenset((a, b))) for b in names]) for a in names]}
+
+
+def _heat(panel: Panel) -> dict[str, Any]:
+    order = list(panel.ranks.sort_values(kind="stable").index)
+    values = panel.values[order]
+    rows = []
+    for name, row in values.iterrows():
+        low, high = np.nanmin(row), np.nanmax(row)
+        rows.append((name, [(float(v), figures.heat(v, low, high)) for v in row]))
+    return {"names": order, "rows": rows}
+
+
+def _datasets(results: Results, protocol: str, metric: str) -> list[dict[str, Any]]:
+    """A table per data set: every detector with its interval, status and ties."""
+    sections = []
+    shown = [name for name in dict.fromkeys((metric, *results.metrics)) if results.of(protocol)[name].notna().any()]
+    for dataset, cells in results.of(protocol).groupby("dataset"):
+        facts = cells[cells["n_train"].notna()]
+        first = facts.iloc[0] if len(facts) else None
+        order = cells.sort_values([metric, "detector"], ascending=[False, True], kind="stable")
+        rows = [
+            [cell["detector"], int(cell["seed"]), cell["status"], *(_float(cell[name]) for name in shown),
+             _interval(cell), _float(cell["fit_s"]), _float(cell["score_s"]), _float(cell["tie_fraction"])]
+            for _, cell in order.iterrows()
+        ]  # fmt: skip
+        sections.append(
+            {
+                "name": dataset,
+                "family": cells["family"].iloc[0],
+                "facts": {} if first is None else {
+                    "training rows": int(first["n_train"]), "scored rows": int(first["n_test"]),
+                    "columns": int(first["d"]), "outlier rate": _float(first["outlier_rate"]),
+                    "duplicates in train": _float(first["train_dup"]), "scored rows also in train":
+                    _float(first["test_overlap"]), "constant columns": int(first["constant_columns"]),
+                },
+                "columns": ["detector", "seed", "status", *shown, "ROC 95 % interval", "fit s", "score s", "tied"],
+                "rows": rows,
+            }
+        )  # fmt: skip
+    return sections
+
+
+def _float(value: Any) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def _interval(cell: pd.Series) -> str:
+    return "" if pd.isna(cell["roc_low"]) else f"{cell['roc_low']:.3f} to {cell['roc_high']:.3f}"

@@ -4,7 +4,6 @@ Some of PyOD's detectors rank a scored batch together with the training rows, so
 companions. `PyOD.inductive_on(X)` finds out, by scoring; nothing is taken from a list of names.
 """
 
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pyod.models.base import BaseDetector
@@ -65,9 +64,7 @@ class PyOD(Detector):
         "one_row_at_a_time": ["boolean"],
     }
 
-    def __init__(
-        self, detector: BaseDetector, *, one_row_at_a_time: bool = False, contamination: float = 0.1
-    ) -> None:
+    def __init__(self, detector: BaseDetector, *, one_row_at_a_time: bool = False, contamination: float = 0.1) -> None:
         self.detector = detector
         self.one_row_at_a_time = one_row_at_a_time
         self.contamination = contamination

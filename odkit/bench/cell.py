@@ -212,13 +212,17 @@ def _fit_and_score(task: Task, prepared: Prepared) -> tuple[Any, NDArray, dict[s
     fitted = time.perf_counter()
     scores = in_sample_score(detector, train) if test is None else -np.asarray(detector.score_samples(test), np.float64)
     end = time.perf_counter()
-    return detector, scores, {
-        "threshold": -float(getattr(detector, "offset_", np.nan)),
-        "fit_s": fitted - start,
-        "score_s": end - fitted,
-        "cpu_s": time.process_time() - cpu,
-        "peak_rss_mb": _peak_mb(resident),
-    }
+    return (
+        detector,
+        scores,
+        {
+            "threshold": -float(getattr(detector, "offset_", np.nan)),
+            "fit_s": fitted - start,
+            "score_s": end - fitted,
+            "cpu_s": time.process_time() - cpu,
+            "peak_rss_mb": _peak_mb(resident),
+        },
+    )
 
 
 def _reset_peak() -> float:

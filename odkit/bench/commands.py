@@ -143,7 +143,9 @@ def show(cell: str, run_dir: Annotated[Path, typer.Option(help="Run folder.")]) 
     with _told(), Ledger(run_dir) as ledger:
         found = ledger.rows("SELECT * FROM cells WHERE cell_id LIKE ? || '%'", [cell])
         if len(found) != 1:
-            raise ValueError(f"{cell!r} begins {len(found)} cell ids of {run_dir}; give more of one (`status` lists them)")
+            raise ValueError(
+                f"{cell!r} begins {len(found)} cell ids of {run_dir}; give more of one (`status` lists them)"
+            )
         row = found[0]
         values = ledger.rows("SELECT metric, value FROM metrics WHERE cell_id=? ORDER BY metric", [row["cell_id"]])
     for name, value in row.items():

@@ -97,9 +97,9 @@ class DetectorEntry(_Strict):
 class Limits(_Strict):
     """Hard limits of one cell: wall clock (s), memory (MB above what a bare process holds), BLAS and torch threads."""
 
-    timeout_s: float = Field(600.0, gt=0)
-    memory_mb: int = Field(4096, ge=64)
-    threads: int = Field(1, ge=1)
+    timeout_s: float = Field(default=600.0, gt=0)
+    memory_mb: int = Field(default=4096, ge=64)
+    threads: int = Field(default=1, ge=1)
 
 
 class Config(_Strict):
@@ -153,7 +153,7 @@ def bundled() -> list[str]:
 
 
 def _known_keys(location: tuple[Any, ...]) -> list[str]:
-    tables = {"protocol": Protocol, "detectors": DetectorEntry, "limits": Limits}
+    tables: dict[str, type[_Strict]] = {"protocol": Protocol, "detectors": DetectorEntry, "limits": Limits}
     model = tables.get(str(location[0]), Config) if len(location) > 1 else Config
     return [field.alias or name for name, field in model.model_fields.items()]
 

@@ -139,7 +139,9 @@ def resolve(entry: DetectorEntry) -> Contestant:
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     unknown = [key for key in entry.params if key not in accepted]
     if unknown and not open_ended:
-        raise ValueError(f"{entry.id}: {cls.__name__} has no parameter {', '.join(unknown)}; it has {', '.join(accepted)}")
+        raise ValueError(
+            f"{entry.id}: {cls.__name__} has no parameter {', '.join(unknown)}; it has {', '.join(accepted)}"
+        )
     defaults = {key: p.default for key, p in accepted.items() if p.default is not p.empty}
     params = {key: value for key, value in {**defaults, **entry.params}.items() if key != "random_state"}
     label = "+".join(_label(one) for one in (path, *_classes_in(entry.params)))

@@ -52,7 +52,9 @@ def critical_difference(ranks: pd.Series, bars: list[tuple[str, ...]]) -> str:
         end = left - 10 if on_left else right + 10
         parts.append(f'<path d="M{x(rank):.1f} {axis} V{row:.1f} H{end:.1f}" fill="none" stroke="{SOFT}"/>')
         words = f"{name} {rank:.2f}"
-        parts.append(_text(end + (-5 if on_left else 5), row + 4, words, "end" if on_left else "start", colour(str(name))))
+        parts.append(
+            _text(end + (-5 if on_left else 5), row + 4, words, "end" if on_left else "start", colour(str(name)))
+        )
     for i, bar in enumerate(bars):
         y = axis + 12 + 9 * i
         parts.append(_line(x(order[bar[0]]) - 4, y, x(order[bar[-1]]) + 4, y, INK, 4))

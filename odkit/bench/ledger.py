@@ -33,11 +33,13 @@ CANONICAL = (
 PLANNED = ("cell_id", "dataset", "family", "modality", "protocol_json", "detector", "seed")
 TABLES = (
     f"CREATE TABLE cells ({', '.join(f'{name} {kind}' for name, kind in CELL_COLUMNS.items())})",
-    "CREATE TABLE metrics (cell_id TEXT, metric TEXT, metric_version INTEGER, value REAL, PRIMARY KEY (cell_id, metric))",
+    "CREATE TABLE metrics (cell_id TEXT, metric TEXT, metric_version INTEGER, value REAL, "
+    "PRIMARY KEY (cell_id, metric))",
     "CREATE TABLE envs (env_id TEXT PRIMARY KEY, env_json TEXT)",
     "CREATE TABLE runs (run_id TEXT PRIMARY KEY, config TEXT, suite TEXT, suite_sha TEXT, created_at TEXT, "
     "pid INTEGER, pid_started REAL)",
-    f"CREATE TABLE planned (run_id TEXT, {', '.join(f'{name} TEXT' for name in PLANNED)}, PRIMARY KEY (run_id, cell_id))",
+    f"CREATE TABLE planned (run_id TEXT, {', '.join(f'{name} TEXT' for name in PLANNED)}, "
+    "PRIMARY KEY (run_id, cell_id))",
 )
 
 

@@ -119,19 +119,30 @@ def make_plan(config: Config, *, only: Iterable[str] = ()) -> Plan:
                 if not _matches(only, entry.id, card.id):
                     continue
                 seeds = entry.seeds or config.seeds
-                for seed in seeds if contestant.seeded or drawn else seeds[:1]:
-                    cells.append(
-                        Cell(
-                            cell_identity(card.sha256, protocol, contestant, seed),
-                            card.id, card.family, card.modality, protocol, contestant, seed, card.n * card.d,
-                            entry.max_train_rows, entry.max_features,
-                        )  # fmt: skip
+                cells += [
+                    Cell(
+                        cell_id=cell_identity(card.sha256, protocol, contestant, seed),
+                        dataset=card.id,
+                        family=card.family,
+                        modality=card.modality,
+                        protocol=protocol,
+                        contestant=contestant,
+                        seed=seed,
+                        size=card.n * card.d,
+                        max_train_rows=entry.max_train_rows,
+                        max_features=entry.max_features,
                     )
+                    for seed in (seeds if contestant.seeded or drawn else seeds[:1])
+                ]
     if not cells:
         raise ValueError("the plan is empty: no data set and detector pass the patterns given")
     cells.sort(key=lambda cell: (-cell.size, cell.cell_id))
     ids = [cell.cell_id for cell in cells]
-    same = sorted({cell.contestant.id for cell in cells if ids.count(cell.cell_id) > 1}) if len(set(ids)) < len(ids) else []
+    same = (
+        sorted({cell.contestant.id for cell in cells if ids.count(cell.cell_id) > 1})
+        if len(set(ids)) < len(ids)
+        else []
+    )
     if same:
         raise ValueError(f"{', '.join(same)} are the same detector with the same parameters; give each only once")
     name = config.suite or "+".join(config.datasets)

@@ -105,7 +105,9 @@ def prepare(data: Dataset, protocol: Protocol, seed: int) -> Prepared:
             rows = rows[kept] if test is None else rows
     is_outlier = np.asarray(data.is_outlier, dtype=bool)[rows]
     if is_outlier.all() or not is_outlier.any():
-        raise Unsupported(f"{int(is_outlier.sum())} outliers among {is_outlier.size} scored rows; both kinds are needed")
+        raise Unsupported(
+            f"{int(is_outlier.sum())} outliers among {is_outlier.size} scored rows; both kinds are needed"
+        )
     if train.ndim == 2:  # images stay as they are stored
         train = np.ascontiguousarray(train, dtype=protocol.dtype)
         test = None if test is None else np.ascontiguousarray(test, dtype=protocol.dtype)
@@ -138,9 +140,7 @@ def preprocessing_leak(
     return not np.array_equal(transform(train, test)[0], transform(train, other)[0], equal_nan=True)
 
 
-def batch_leak(
-    score: Callable[[NDArray], NDArray], test: NDArray, anomaly_score: NDArray, seed: int = 0
-) -> bool:
+def batch_leak(score: Callable[[NDArray], NDArray], test: NDArray, anomaly_score: NDArray, seed: int = 0) -> bool:
     """Does a row's score change with its companions? A few rows are scored again among shifted copies of themselves."""
     rng = np.random.default_rng(seed)
     rows = rng.permutation(len(test))[:PROBE]

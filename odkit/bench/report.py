@@ -58,7 +58,15 @@ def _figure(value: Any) -> str:
     if value is None or (isinstance(value, float) and np.isnan(value)):
         return "–"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}" if abs(value) < 1e6 else f"{value:.3g}"
+        return (
+            f"{value:.4f}"
+            if abs(value) < 10
+            else f"{value:.1f}"
+            if abs(value) < 100
+            else f"{value:.0f}"
+            if abs(value) < 1e6
+            else f"{value:.3g}"
+        )
     return str(value)
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -107,7 +107,9 @@ def run(
         raise ValueError(f"jobs must be at least 1, got {jobs}")
     retry = set(retry)
     if retry - set(STATUSES):
-        raise ValueError(f"retry: no status {', '.join(sorted(retry - set(STATUSES)))}; there are {', '.join(STATUSES)}")
+        raise ValueError(
+            f"retry: no status {', '.join(sorted(retry - set(STATUSES)))}; there are {', '.join(STATUSES)}"
+        )
     plan = make_plan(config, only=only)
     with Ledger(run_dir, create=True) as ledger:
         ledger.claim(plan.run_id, text, plan.suite, plan.suite_sha)
@@ -139,7 +141,9 @@ def run(
 
 def _verify(cells: list[Cell], data_home: str | None) -> None:
     """Every data file is the card's, once per run, before any detector starts."""
-    faults = [check for check in verify(sorted({c.dataset for c in cells}), data_home=data_home) if check.status != "ok"]
+    faults = [
+        check for check in verify(sorted({c.dataset for c in cells}), data_home=data_home) if check.status != "ok"
+    ]
     if faults:
         raise ValueError("\n".join(f"{fault.id}: {fault.detail}" for fault in faults))
 
@@ -168,7 +172,7 @@ def _results(
                 if not running:
                     continue
                 for sentinel in wait([*running], timeout=WATCH_S / 2):
-                    ended = running.pop(sentinel)  # type: ignore[call-overload]
+                    ended = running.pop(cast(int, sentinel))
                     yield ended.cell, _outcome(ended)
                 if time.monotonic() - watched > WATCH_S:
                     watched = time.monotonic()
@@ -182,7 +186,9 @@ def _results(
 def _forkserver(cells: list[Cell], threads: int) -> Iterator[ForkServerContext]:
     """A fork server that has imported what the cells need, with the thread variables set before numpy saw them."""
     context = multiprocessing.get_context("forkserver")
-    modules = {cell.contestant.path.replace(":", ".").rpartition(".")[0] for cell in cells if not cell.contestant.missing}
+    modules = {
+        cell.contestant.path.replace(":", ".").rpartition(".")[0] for cell in cells if not cell.contestant.missing
+    }
     context.set_forkserver_preload(["odkit.bench.cell", *sorted(modules)])
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
@@ -289,7 +295,9 @@ def _outcome(one: _Running) -> dict[str, Any]:
 def _measure_again(plan: Plan, config: Config, ledger: Ledger, data_home: str | None) -> int:
     """Metrics asked for after their cells were finished, or of a raised version, from the stored scores: no refit."""
     have = {(r["cell_id"], r["metric"]): r["metric_version"] for r in ledger.rows("SELECT * FROM metrics")}
-    scores = {r["cell_id"]: r for r in ledger.rows("SELECT cell_id, score_path, threshold FROM cells WHERE status='ok'")}
+    scores = {
+        r["cell_id"]: r for r in ledger.rows("SELECT cell_id, score_path, threshold FROM cells WHERE status='ok'")
+    }
     prepared: dict[tuple[str, Protocol, int], Any] = {}
     count = 0
     for cell in plan.cells:

@@ -163,16 +163,18 @@ def cliques(ranks: pd.Series, pairs: pd.DataFrame, *, alpha: float = 0.05) -> li
 
 
 def _strengths(wins: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Bradley-Terry strengths by the MM iteration; wins[i, j] counts i over j, draws as half a win each."""
-    games = wins + wins.T
-    beta = np.ones(len(wins))
+    """Bradley-Terry strengths by the MM iteration, for a stack (b, k, k) of tables at once; wins[:, i, j] counts
+    i over j, draws as half a win each."""
+    games = wins + wins.transpose(0, 2, 1)
+    beta = np.ones(wins.shape[:2])
     for _ in range(10_000):
-        updated = wins.sum(axis=1) / (games / np.add.outer(beta, beta)).sum(axis=1)
-        updated /= np.exp(np.mean(np.log(updated)))
-        if np.max(np.abs(np.log(updated / beta))) < 1e-6:
-            break
+        updated = wins.sum(axis=2) / (games / (beta[:, :, None] + beta[:, None, :])).sum(axis=2)
+        updated /= np.exp(np.mean(np.log(updated), axis=1, keepdims=True))
+        moved = np.max(np.abs(np.log(updated / beta)))
         beta = updated
-    return updated
+        if moved < 1e-6:
+            break
+    return beta
 
 
 def bradley_terry(blocks: pd.DataFrame, *, repeats: int = 200, random_state: int = 0) -> pd.DataFrame:
@@ -192,15 +194,13 @@ def bradley_terry(blocks: pd.DataFrame, *, repeats: int = 200, random_state: int
     won = (ranks[:, :, None] < ranks[:, None, :]) + 0.5 * (ranks[:, :, None] == ranks[:, None, :])
     prior = 0.25 * (1 - np.eye(k))
 
-    def elo(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        wins = np.tensordot(weights, won, axes=1) + prior
-        np.fill_diagonal(wins, 0)
-        return 1000 + 400 * np.log10(_strengths(wins))
-
     rng = np.random.default_rng(random_state)
-    resampled = [elo(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)) for _ in range(repeats)]
-    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    return pd.DataFrame({"elo": elo(np.ones(n)), "low": low, "high": high}, index=blocks.columns)
+    resampled = [np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(repeats)]
+    weights = np.array([np.ones(n), *resampled])
+    wins = (np.tensordot(weights, won, axes=1) + prior) * (1 - np.eye(k))
+    elo = 1000 + 400 * np.log10(_strengths(wins))
+    low, high = np.quantile(elo[1:], [0.025, 0.975], axis=0)
+    return pd.DataFrame({"elo": elo[0], "low": low, "high": high}, index=blocks.columns)
 
 
 def bootstrap_interval(

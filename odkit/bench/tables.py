@@ -86,8 +86,8 @@ class Results:
         ran = cells.groupby("detector")["status"].agg(lambda status: not (status == "skipped").all())
         cells = cells[cells["detector"].map(ran)]
         grouped = cells.groupby(["dataset", "detector"])[metric]
-        values = grouped.agg(lambda column: column.mean(skipna=False)).unstack("detector")
-        values = values.dropna(how="all").astype(np.float64)
+        means = grouped.agg(lambda column: column.mean(skipna=False)).astype(np.float64).reset_index()
+        values = means.pivot_table(index="dataset", columns="detector", values=metric).dropna(how="all")
         order = [entry.id for entry in self.config.detectors if entry.id in values.columns]
         values = values[order + [name for name in values.columns if name not in order]]
         family = cells.drop_duplicates("dataset").set_index("dataset")["family"].reindex(values.index)
@@ -161,7 +161,7 @@ def read_results(run_dir: str | Path) -> Results:
     cells = cells.drop_duplicates(["dataset", "protocol_json", "detector", "seed"], ignore_index=True)
     names = config.metrics
     if not metrics.empty:
-        wide = metrics.pivot(index="cell_id", columns="metric", values="value")
+        wide = metrics.pivot_table(index="cell_id", columns="metric", values="value")
         names = (*names, *(name for name in wide.columns if name not in names))
         cells = cells.merge(wide, how="left", left_on="cell_id", right_index=True)
     for name in names:

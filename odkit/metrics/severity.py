@@ -3,6 +3,8 @@
 Read `c_index_outliers` beside `c_index`: with level 0 inside, plain detection dominates the second.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import kendalltau, rankdata
@@ -94,7 +96,7 @@ def adjacent_auc(level: ArrayLike, anomaly_score: ArrayLike) -> dict[int, float]
     """
     level_, score = _pair(level, anomaly_score)
     steps = np.unique(level_).tolist()
-    return {low: _auc_between(level_, score, low, high) for low, high in zip(steps, steps[1:], strict=False)}
+    return {low: _auc_between(level_, score, low, high) for low, high in pairwise(steps)}
 
 
 def severity_auc_min(level: ArrayLike, anomaly_score: ArrayLike) -> float:

@@ -139,10 +139,13 @@ def test_a_bad_configuration_names_the_place(text, message):
 def test_toml_and_yaml_say_the_same(tmp_path):
     toml = tmp_path / "run.toml"
     toml.write_text(
-        'suite = "smoke"\n[protocol]\nmode = "in_sample"\n[[detectors]]\nid = "a"\nclass = "x:Y"\n[limits]\nthreads = 2\n'
+        'suite = "smoke"\n[protocol]\nmode = "in_sample"\n[limits]\nthreads = 2\n'
+        '[[detectors]]\nid = "a"\nclass = "x:Y"\n'
     )
     yaml = tmp_path / "run.yaml"
-    yaml.write_text("suite: smoke\nprotocol: {mode: in_sample}\ndetectors: [{id: a, class: 'x:Y'}]\nlimits: {threads: 2}\n")
+    yaml.write_text(
+        "suite: smoke\nprotocol: {mode: in_sample}\ndetectors: [{id: a, class: 'x:Y'}]\nlimits: {threads: 2}\n"
+    )
     assert load_config(toml)[0] == load_config(yaml)[0]
     assert load_config(yaml)[0].protocol == (Protocol(mode="in_sample"),)
 

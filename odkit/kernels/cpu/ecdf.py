@@ -22,6 +22,7 @@ __all__ = [
     "check_table",
     "columns_of",
     "feature_means",
+    "log_odds",
     "medians",
     "merge_columns",
     "skewness_sign",
@@ -309,6 +310,13 @@ def feature_means(table: TailTable) -> NDArray[np.float64]:
         runs = _runs(keys) if counts is None else (counts[:-1], counts[1:])
         means.append(_mean_costs(runs[0].astype(np.int64), runs[1].astype(np.int64), costs))
     return np.array(means).T.reshape(3, -1)
+
+
+def log_odds(table: TailTable, j: int) -> tuple[NDArray, NDArray[np.float64]]:
+    """Distinct training values of feature j, ascending, and their right minus left cost, ascending too."""
+    keys, counts, costs = _feature(table, j)
+    starts, stops = _runs(keys) if counts is None else (counts[:-1], counts[1:])
+    return keys[starts] if counts is None else keys, costs[table.sizes[j] - starts] - costs[stops]
 
 
 def medians(table: TailTable) -> NDArray[np.float64]:

@@ -1,0 +1,1 @@
+"""Detectors of images: features of a network, pixel maps, open sets, wafer maps."""

@@ -1,0 +1,198 @@
+"""Levels of features of a network, as Rippel, Mertens and Merhof (ICPR 2020) feed them to a Gaussian."""
+
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils import Tags
+
+from odkit._sklearn import Interval, StrOptions, fit_context
+from odkit.images.reading import batches
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FeaturePyramid"]
+
+_one_at_a_time = threading.Lock()  # hooks and modes belong to the model, which threads may share
+
+
+class FeaturePyramid(TransformerMixin, BaseEstimator):
+    """What named layers of a network put out, pooled to one row per image or as maps.
+
+    Assumes a network trained on images of a similar kind, frozen: nothing is trained here, no weights are ever
+    downloaded, and the model's mode and hooks are as before after every call. It fails to help where the network never
+    learned what distinguishes the defect (a fine texture seen by a network for objects): try other layers.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Takes a batch (n, 3, height, width). The pass runs where the model is: `model.to("cuda")` first for a GPU.
+    layers : sequence of str
+        Names of submodules, as `model.named_modules()` has them, in the order wanted; each is called once per pass.
+    pool : {"avg", "max"} or None, default="avg"
+        How a map becomes one number per channel; None keeps maps.
+    output : {"levels", "matrix"}, default="levels"
+        A list with one array per layer, or the pooled levels side by side, for the use in a Pipeline.
+    size : (height, width), int or None, default=None
+        Resize images to this (a square for an int), without a crop; None: they must have one size.
+    mean, std : float or sequence of 3 floats, default=0.0 and 1.0
+        The model is given (pixel - mean) / std. Files have pixels in 0..255; for the usual ImageNet networks these are
+        (123.675, 116.28, 103.53) and (58.395, 57.12, 57.375).
+    batch_size : int, default=32
+    on_error : {"raise", "nan"}, default="raise"
+        What a broken file or image is: an error that names it, or a row of NaN and a warning that names it.
+
+    Notes
+    -----
+    **Score:** none; `transform` gives features.
+    **Cost:** one forward pass per image; memory that of one batch of outputs and of the result.
+    **Source:** Rippel et al., section III.A: evaluation mode, no crop, global average pooling of every level.
+
+    Examples
+    --------
+    A network of one layer that doubles its input, on two grey images (grey is repeated to three channels):
+
+    >>> import numpy as np, pytest
+    >>> torch = pytest.importorskip("torch")
+    >>> from odkit.images.features import FeaturePyramid
+    >>> twice = torch.nn.Conv2d(3, 1, 1, bias=False)
+    >>> _ = torch.nn.init.constant_(twice.weight, 2 / 3)
+    >>> pyramid = FeaturePyramid(torch.nn.Sequential(twice), ["0"])
+    >>> pyramid.transform(np.array([[[1, 2], [3, 4]], [[0, 0], [0, 0]]]))
+    [array([[5.],
+           [0.]], dtype=float32)]
+    """
+
+    _parameter_constraints: dict = {
+        "model": "no_validation",
+        "layers": [list, tuple],
+        "pool": [StrOptions({"avg", "max"}), None],
+        "output": [StrOptions({"levels", "matrix"})],
+        "size": [Interval(Integral, 1, None, closed="left"), tuple, None],
+        "mean": [Real, "array-like"],
+        "std": [Interval(Real, 0, None, closed="neither"), "array-like"],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "on_error": [StrOptions({"raise", "nan"})],
+    }
+
+    def __init__(
+        self,
+        model: "torch.nn.Module",
+        layers: Sequence[str],
+        *,
+        pool: str | None = "avg",
+        output: str = "levels",
+        size: tuple[int, int] | int | None = None,
+        mean: float | Sequence[float] = 0.0,
+        std: float | Sequence[float] = 1.0,
+        batch_size: int = 32,
+        on_error: str = "raise",
+    ) -> None:
+        self.model = model
+        self.layers = layers
+        self.pool = pool
+        self.output = output
+        self.size = size
+        self.mean = mean
+        self.std = std
+        self.batch_size = batch_size
+        self.on_error = on_error
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = True
+        return tags
+
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any = None, y: Any = None) -> Self:
+        """Check the parameters; there is nothing to learn."""
+        self._check()
+        return self
+
+    def transform(self, X: Any) -> list[NDArray[np.float32]] | NDArray[np.float32]:
+        """Features of images.
+
+        Parameters
+        ----------
+        X : ndarray (n, height, width) or (n, height, width, channels), list of such images or of paths, a folder
+            Or a torch tensor (n, 3, height, width) that is given to the model as it is.
+
+        Returns
+        -------
+        list of ndarrays, one per layer, in the order of `layers`
+            (n, channels), or (n, channels, height, width) with `pool=None`; one matrix (n, sum of channels) with
+            `output="matrix"`.
+
+        Raises
+        ------
+        ValueError
+            For a layer that does not exist (the message lists those that do), is called twice or never, or puts out
+            no tensor; for images of different sizes without `size`, with transparent pixels, or that cannot be read.
+        """
+        self._validate_params()
+        self._check()
+        parts = [list(levels) for levels in self.iterate(X)]
+        levels = [np.concatenate(level) for level in zip(*parts, strict=True)]
+        return np.concatenate(levels, axis=1) if self.output == "matrix" else levels
+
+    def iterate(self, X: Any) -> Iterator[list[NDArray[np.float32]]]:
+        """The levels batch by batch, for sets of images whose maps do not fit in memory."""
+        import torch
+
+        from odkit.nets.hooks import listening
+
+        parameter = next(iter(self.model.parameters()), torch.empty(0))
+        ready = isinstance(X, torch.Tensor)
+        source = ((batch, {}) for batch in X.split(self.batch_size)) if ready else self._prepared(X)
+        for batch, faults in source:
+            with _one_at_a_time, torch.no_grad(), listening(self.model, self.layers) as outputs:
+                self.model(torch.as_tensor(batch, dtype=parameter.dtype, device=parameter.device))
+                levels = [self._pooled(name, outputs) for name in self.layers]
+            for number in faults:
+                for level in levels:
+                    level[number] = np.nan
+            yield levels
+
+    def _prepared(self, X: Any) -> Iterator[tuple[NDArray[np.float32], dict[int, str]]]:
+        size = self.size if self.size is None or isinstance(self.size, tuple) else (int(self.size), int(self.size))
+        mean, std = (np.asarray(value, np.float32).reshape(-1, 1, 1) for value in (self.mean, self.std))
+        for pixels, faults in batches(X, self.batch_size, size=size, who="FeaturePyramid"):
+            if faults:
+                said = "; ".join(faults.values())
+                if self.on_error == "raise":
+                    raise ValueError(f"FeaturePyramid: {said}. Use on_error='nan' to go on without them.")
+                warnings.warn(f"FeaturePyramid: features are NaN where {said}", UserWarning, stacklevel=4)
+            yield (pixels - mean) / std, faults
+
+    def _pooled(self, name: str, outputs: "dict[str, torch.Tensor]") -> NDArray[np.float32]:
+        if name not in outputs:
+            raise ValueError(f"FeaturePyramid: layer {name!r} is never called in a pass of the model; name another one")
+        level = outputs[name]
+        if level.ndim == 4 and self.pool is not None:
+            level = level.mean(dim=(2, 3)) if self.pool == "avg" else level.amax(dim=(2, 3))
+        elif level.ndim != (4 if self.pool is None else 2):
+            raise ValueError(
+                f"FeaturePyramid: layer {name!r} puts out shape {tuple(level.shape)}; maps (n, channels, height, width)"
+                f"{' are needed' if self.pool is None else ' or rows (n, channels) are needed'}"
+            )
+        return level.float().cpu().numpy().copy()
+
+    def _check(self) -> None:
+        if len(self.layers) == 0:
+            raise ValueError("FeaturePyramid: layers is empty; name one submodule or more")
+        if self.output == "matrix" and self.pool is None:
+            raise ValueError("FeaturePyramid: output='matrix' needs pooled levels; set pool='avg' or 'max'")
+        if isinstance(self.size, tuple) and not (
+            len(self.size) == 2 and all(isinstance(side, Integral) and side > 0 for side in self.size)
+        ):
+            raise ValueError(f"FeaturePyramid: size={self.size!r} is no pair (height, width) of positive whole numbers")
+        if not hasattr(self.model, "named_modules"):
+            raise ValueError(f"FeaturePyramid: model is a {type(self.model).__name__}; a torch.nn.Module is needed")

@@ -1,0 +1,62 @@
+"""What named submodules of a network put out, taken by forward hooks that leave no trace."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+import torch
+
+__all__ = ["listening"]
+
+
+@contextmanager
+def listening(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
+    """Inside the block the model is in evaluation mode and each call fills the yielded dict: layer -> output.
+
+    Afterwards, and after an exception too, the hooks are gone and every submodule is back in the mode it was in.
+    Clear the dict between calls: a layer that is called twice between two clearings is an error.
+
+    Raises
+    ------
+    ValueError
+        For a layer that the model does not have (the message lists those it has), a layer that is called twice, and
+        an output that is no tensor.
+    """
+    modules = dict(model.named_modules())
+    unknown = [name for name in layers if name not in modules or name == ""]
+    if unknown:
+        known = [name for name in modules if name]
+        near = get_close_matches(unknown[0], known, n=3, cutoff=0.5)
+        raise ValueError(
+            f"FeaturePyramid: {type(model).__name__} has no layer {', '.join(map(repr, unknown))}"
+            f"{'; the nearest are ' + ', '.join(map(repr, near)) if near else ''}; it has {', '.join(known)}"
+        )
+    outputs: dict[str, torch.Tensor] = {}
+
+    def record(name: str):
+        def hook(module: torch.nn.Module, inputs: tuple, output: object) -> None:
+            if not isinstance(output, torch.Tensor):
+                raise ValueError(
+                    f"FeaturePyramid: layer {name!r} puts out a {type(output).__name__}, not a tensor; "
+                    "name a submodule inside it"
+                )
+            if name in outputs:
+                raise ValueError(
+                    f"FeaturePyramid: layer {name!r} is called more than once in one pass, so its output is not one "
+                    "level; name the submodules around it"
+                )
+            outputs[name] = output
+
+        return hook
+
+    modes = {module: module.training for module in model.modules()}
+    handles = []
+    try:
+        handles += [modules[name].register_forward_hook(record(name)) for name in dict.fromkeys(layers)]
+        model.eval()
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
+        for module, training in modes.items():
+            module.training = training

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; the alphabetic list is the public shelf
 _SHELF = {
+    "AutoEncoder": "odkit.detectors.autoencoder",
     "Autoregression": "odkit.series.autoregression",
     "Conformal": "odkit.decide.conformal",
     "Detector": "odkit.base",
@@ -18,7 +19,10 @@ _SHELF = {
     "FeaturePyramid": "odkit.images.features",
     "KNN": "odkit.detectors.knn",
     "Mahalanobis": "odkit.detectors.mahalanobis",
+    "MeanShift": "odkit.detectors.mean_shift",
+    "MeanShiftScoring": "odkit.detectors.mean_shift",
     "MovingEnergy": "odkit.series.energy",
+    "PCAReconstruction": "odkit.detectors.pca_reconstruction",
     "SlidingWindows": "odkit.series.windows",
     "TailOdds": "odkit.detectors.tail_odds",
     "anomaly_score": "odkit.scores",
@@ -31,13 +35,17 @@ _SHELF = {
 __all__ = [
     "ECOD",
     "KNN",
+    "AutoEncoder",
     "Autoregression",
     "Conformal",
     "Detector",
     "FeaturePyramid",
     "DynamicThreshold",
     "Mahalanobis",
+    "MeanShift",
+    "MeanShiftScoring",
     "MovingEnergy",
+    "PCAReconstruction",
     "SlidingWindows",
     "TailOdds",
     "anomaly_score",

@@ -113,11 +113,11 @@ def _product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype | None) -> tor
     return torch.bmm(a, b) if dtype is None else torch.bmm(a.to(dtype), b.to(dtype)).to(a.dtype)
 
 
-class AutoEncoderMembers(torch.nn.Module):
+class AutoEncoderMembers:
     """Parameters of all members in one vector, and views of it as layers.
 
     One vector makes the optimiser one call. Inside it every layer is a block (n_members, inputs, outputs), because
-    batched products want their operands in one piece.
+    batched products want their operands in one piece. (A `torch.nn.Module` would offer `to`, which cuts such views.)
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class AutoEncoderMembers(torch.nn.Module):
 
     Attributes
     ----------
-    flat : torch.nn.Parameter of shape (n_parameters,)
+    flat : torch.Tensor of shape (n_parameters,)
     owner : torch.Tensor of shape (n_parameters,), int64
         The member that each entry of `flat` belongs to.
     weights, biases : lists of views of `flat`, (n_members, inputs, outputs) and (n_members, 1, outputs)
@@ -149,7 +149,6 @@ class AutoEncoderMembers(torch.nn.Module):
         device: str = "cpu",
         product_dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
         self.two_heads = two_heads
         self.n_members = len(generators)
         self.product_dtype = product_dtype
@@ -166,10 +165,10 @@ class AutoEncoderMembers(torch.nn.Module):
         for views in self._views(owner):
             for view in views:
                 view.copy_(torch.arange(self.n_members).view(-1, 1, 1))
-        self.flat = torch.nn.Parameter(flat.to(device), requires_grad=False)
+        self.flat = flat.to(device)
         self.flat.grad = torch.zeros_like(self.flat)
         self.owner = owner.long().to(device)
-        self.weights, self.biases = self._views(self.flat.data)
+        self.weights, self.biases = self._views(self.flat)
         self._weight_gradients, self._bias_gradients = self._views(self.flat.grad)
 
     def _views(self, flat: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -181,7 +180,7 @@ class AutoEncoderMembers(torch.nn.Module):
                 start = stop
         return weights, biases
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean and variance for rows x (n_members, n, d)."""
         return predict(x, self.weights, self.biases, self.two_heads)
 

@@ -71,7 +71,9 @@ def table(title: str, sets, detectors: dict, seeds: int) -> None:
         for make in detectors.values():
             scores = [anomaly_score(make(seed).fit(train), test) for seed in range(seeds if takes_seed(make) else 1)]
             row.append(
-                np.mean([(roc_auc_score(is_outlier, s), average_precision_score(is_outlier, s)) for s in scores], axis=0)
+                np.mean(
+                    [(roc_auc_score(is_outlier, s), average_precision_score(is_outlier, s)) for s in scores], axis=0
+                )
             )
         roc.append([r for r, _ in row])
         ap.append([a for _, a in row])

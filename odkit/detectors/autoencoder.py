@@ -116,9 +116,13 @@ class AutoEncoder(Detector):
     >>> from odkit import AutoEncoder
     >>> x = np.random.default_rng(0).normal(size=(500, 1))
     >>> X = np.hstack([x, 2 * x])
-    >>> detector = AutoEncoder(error="mse", n_members=2, max_steps=300, random_state=0).fit(X)
+    >>> detector = AutoEncoder(
+    ...     error="mse", hidden=(8, 2), n_members=2, max_steps=300, learning_rate=0.01, random_state=0
+    ... ).fit(X)
     >>> detector.predict([[1.0, 2.0], [1.0, -2.0]])
     array([ 1, -1])
+    >>> detector.reconstruct([[1.0, 2.0]]).round(1)
+    array([[1., 2.]])
     """
 
     _parameter_constraints: dict = {
@@ -254,6 +258,10 @@ class AutoEncoder(Detector):
         Its squared error is less than the mean of the members' errors, by the variance between the members.
         """
         return self.reconstruct_members(X)[0].mean(axis=0)
+
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """`reconstruct(X)`."""
+        return self.reconstruct(X)
 
     def reconstruct_members(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Mean and variance (None for "mse") by each member, (n_members, n_samples, n_features), in the units of X."""

@@ -1,4 +1,4 @@
-"""Mean-shift outliers (Yang, Rahardja and Franti, 2021) and mean-shift scoring of reconstructions (Tan et al., 2025)."""
+"""Mean-shift outliers (Yang, Rahardja and Franti, 2021) and mean-shift scoring of copies (Tan et al., 2025)."""
 
 from numbers import Integral
 from typing import Any
@@ -126,6 +126,16 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     def _score(self, X: NDArray) -> NDArray:
         return -mean_shift_distance(*self._shift(X))
 
+    def _check_state(self) -> None:
+        """Before a model from a file meets compiled code, which checks no bounds."""
+        n_passes, n, d = np.shape(self.references_) if np.ndim(self.references_) == 3 else (0, 0, 0)
+        fine = n_passes > 0 and 1 <= self.n_neighbors_ <= n and d == self.n_features_in_
+        if not fine or self.references_.dtype != np.float64 or not np.isfinite(self.references_).all():
+            raise ValueError(
+                f"MeanShift: references_ of shape {np.shape(self.references_)} do not fit n_neighbors_="
+                f"{self.n_neighbors_} and {self.n_features_in_} columns, or are not finite float64 numbers."
+            )
+
     def _shift(self, X: NDArray) -> tuple[NDArray, NDArray]:
         """The scaled rows before and after all passes."""
         start = end = (X - self.location_) / self.scale_
@@ -144,8 +154,15 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         check_is_fitted(self)
         return self._shift(self._validate(X, reset=False))[1] * self.scale_ + self.location_
 
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Where the passes carry the rows: `transform(X)`."""
+        return np.asarray(self.transform(X))
+
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Contribution of each column to the distance, (x_j - x'_j)^2 / |x - x'|, 0 where a row stays; rows sum to it."""
+        """Contribution of each column to the distance, shape (n_samples, n_features); rows sum to it.
+
+        (x_j - x'_j)^2 / |x - x'|, and 0 where a row stays.
+        """
         check_is_fitted(self)
         start, end = self._shift(self._validate(X, reset=False))
         distance = mean_shift_distance(start, end)[:, None]
@@ -157,13 +174,10 @@ class MeanShiftScoring(Detector):
 
     An outlier is often copied by the network that saw it in training; its mean shift lies in the mass, so the copy and
     the shift differ. The network's input stays the row. Use it where outliers are in the training data, and not where
-    the training data are clean. Mean ROC AUC with and without it, reproduced by
-    `python -m benchmarks.tabular.autoencoder_tables`:
+    the training data are clean (docs/autoencoder.md has the figures).
 
-    FIGURES
-
-    It needs a reconstruction that has learnt something: an untrained network answers every row with the same, and the
-    score is then the distance of the shift from that. It shares `MeanShift`'s blindness for large clumps of outliers.
+    It fails without a reconstruction that has learnt something: an untrained network answers every row with the same,
+    and the score is then the distance of the shift from that. It shares `MeanShift`'s blindness for large clumps.
 
     Parameters
     ----------
@@ -262,6 +276,12 @@ class MeanShiftScoring(Detector):
     def _score(self, X: NDArray) -> NDArray:
         return -self._terms(X, self.mean_shift_._shift(X)[1]).sum(axis=1)
 
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The mean shift of the rows, which the reconstruction is held against, in the units of X."""
+        check_is_fitted(self)
+        shifted = self.mean_shift_._shift(self._validate(X, reset=False))[1]
+        return shifted * self.mean_shift_.scale_ + self.mean_shift_.location_
+
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Contribution of each column to the anomaly score, (n_samples, n_features); rows sum to it."""
         check_is_fitted(self)
@@ -280,7 +300,8 @@ class MeanShiftScoring(Detector):
             else:
                 weights = (getattr(self.estimator_, name, 1.0) for name in ("alpha_", "beta_", "min_variance"))
                 variance = variance / self.mean_shift_.scale_**2
-                terms[rows] = sum(apre_terms(shifted[rows], mean, variance, *weights)).mean(axis=0)
+                deviation, log_variance = apre_terms(shifted[rows], mean, variance, *weights)
+                terms[rows] = (deviation + log_variance).mean(axis=0)
         return terms
 
     def _reconstruction(self, X: NDArray) -> tuple[NDArray, NDArray | None]:

@@ -84,9 +84,8 @@ class PCAReconstruction(Detector):
         Z = (X - self.location_) / self.scale_
         variance, directions = eigh(Z.T @ Z / max(n - 1, 1))
         self.explained_variance_ = np.maximum(variance[::-1], 0.0)
-        if isinstance(self.n_components, Integral):
-            self.n_components_ = int(self.n_components)
-        else:
+        self.n_components_ = int(self.n_components)
+        if not isinstance(self.n_components, Integral):
             share = np.cumsum(self.explained_variance_)
             self.n_components_ = min(int(np.searchsorted(share, self.n_components * share[-1])) + 1, d - 1)
         self.components_ = np.ascontiguousarray(directions.T[::-1][: self.n_components_])
@@ -99,6 +98,10 @@ class PCAReconstruction(Detector):
         check_is_fitted(self)
         Z = (self._validate(X, reset=False) - self.location_) / self.scale_
         return self._project(Z) * self.scale_ + self.location_
+
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """`reconstruct(X)`."""
+        return self.reconstruct(X)
 
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Squared residual of each column in scaled units, (n_samples, n_features); rows sum to the anomaly score."""

@@ -6,6 +6,7 @@ it against autograd.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ class AutoEncoderMembers:
         self.n_members = len(generators)
         self.product_dtype = product_dtype
         inner = [n_features, *widths, *list(widths)[-2::-1]]
-        self._shapes = [*zip(inner[:-1], inner[1:], strict=True), *[(inner[-1], n_features)] * (1 + two_heads)]
+        self._shapes = [*pairwise(inner), *[(inner[-1], n_features)] * (1 + two_heads)]
         flat = torch.empty(self.n_members * sum(a * b + b for a, b in self._shapes))
         weights, biases = self._views(flat)
         for member, generator in enumerate(generators):
@@ -172,7 +173,9 @@ class AutoEncoderMembers:
         self._weight_gradients, self._bias_gradients = self._views(self.flat.grad)
 
     def _views(self, flat: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        weights, biases, start = [], [], 0
+        weights: list[torch.Tensor] = []
+        biases: list[torch.Tensor] = []
+        start = 0
         for inputs, outputs in self._shapes:
             for size, views in ((inputs, weights), (1, biases)):
                 stop = start + self.n_members * size * outputs

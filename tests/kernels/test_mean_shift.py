@@ -109,8 +109,10 @@ def test_the_hand_worked_example():
 
 
 @pytest.mark.parametrize(
-    "form", [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2], lambda a: np.frombuffer(a.tobytes()).reshape(a.shape)]
-)  # fmt: skip
+    "form",
+    [np.asfortranarray, lambda a: np.repeat(a, 2, axis=0)[::2], lambda a: np.frombuffer(a.tobytes()).reshape(a.shape)],
+    ids=["Fortran", "strided", "read-only"],
+)
 def test_any_layout(form):
     rows = np.random.default_rng(3).normal(size=(200, 4))
     expected = mean_shift.shift(rows, rows, 6)

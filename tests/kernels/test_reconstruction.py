@@ -64,7 +64,9 @@ def test_the_forward_pass_equals_the_loops(k, two_heads, dtype):
     got = k.reconstruction.reconstruct(k.array(rows), *state, two_heads)
     for e in range(2):
         for i, row in enumerate(rows):
-            expected = naive.reconstruct(row, [w[e].astype(float) for w in weights], [b[e].astype(float) for b in biases], two_heads)
+            expected = naive.reconstruct(
+                row, [w[e].astype(float) for w in weights], [b[e].astype(float) for b in biases], two_heads
+            )
             np.testing.assert_allclose(k.numpy(got[0])[e, i], expected[0], rtol=1e-9, atol=1e-9)
             if two_heads:
                 np.testing.assert_allclose(k.numpy(got[1])[e, i], expected[1], rtol=1e-9)

@@ -112,9 +112,7 @@ def test_the_loss_is_the_density_but_for_a_constant():
     density = torch.distributions.Normal(mean, variance.sqrt()).log_prob(x).sum(dim=(1, 2))
     expected = (-2 * density - x[0].numel() * np.log(2 * np.pi)) / x.shape[1]
     torch.testing.assert_close(reconstruction_loss(x, mean, variance), expected)
-    torch.testing.assert_close(
-        reconstruction_loss(x, mean, torch.ones_like(x)), reconstruction_loss(x, mean, None)
-    )
+    torch.testing.assert_close(reconstruction_loss(x, mean, torch.ones_like(x)), reconstruction_loss(x, mean, None))
 
 
 def test_members_own_their_part_of_the_vector_and_do_not_mix():

@@ -31,7 +31,12 @@ class Recorder:
     """Stands for a network: notes which rows it is given."""
 
     def __init__(self, n_members):
-        self.n_members, self.flat, self.owner, self.seen = n_members, torch.zeros(n_members), torch.arange(n_members), []
+        self.n_members, self.flat, self.owner, self.seen = (
+            n_members,
+            torch.zeros(n_members),
+            torch.arange(n_members),
+            [],
+        )
         self.flat.grad = torch.zeros(n_members)
 
     def gradients(self, x):
@@ -133,9 +138,7 @@ def test_early_stopping_keeps_each_members_best_copy(X):
     for e, b in enumerate(best):
         assert curve[b, e] == curve[: b + 4, e].min()
         assert len(curve) >= b + 4  # the patience ran out
-    alone, own = trained(
-        few, (0,), held_out=X[8:], max_steps=3000, check_every=10, patience=3, learning_rate=0.02
-    )
+    alone, own = trained(few, (0,), held_out=X[8:], max_steps=3000, check_every=10, patience=3, learning_rate=0.02)
     assert own.best_step[0] == history.best_step[0]
     torch.testing.assert_close(alone.weights[0][0], network.weights[0][0], rtol=0, atol=1e-6)
 
@@ -162,7 +165,9 @@ def spoiled(X, seeds, spoil, **kwargs):
 @pytest.mark.parametrize("early", [False, True])
 def test_a_member_that_diverges_is_frozen_and_named(X, early):
     held_out = {"held_out": X[100:]} if early else {}
-    with pytest.warns(ConvergenceWarning, match=r"member 1 became infinite or NaN at step 40 \(epoch \d+, learning rate"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"member 1 became infinite or NaN at step 40 \(epoch \d+, learning rate"
+    ):
         network, history = spoiled(X[:100], (0, 1, 2), [1], **held_out)
     assert np.isnan(history.loss_curve).sum(axis=0).tolist() == [0, 3, 0]
     assert bool(torch.isfinite(network.flat).all())
@@ -173,7 +178,9 @@ def test_a_member_that_diverges_is_frozen_and_named(X, early):
 
 
 def test_when_every_member_diverges_the_error_names_epoch_and_learning_rate(X):
-    with pytest.raises(ValueError, match=r"every member is infinite or NaN at step 40 \(epoch 40, learning rate 0.001\)"):
+    with pytest.raises(
+        ValueError, match=r"every member is infinite or NaN at step 40 \(epoch 40, learning rate 0.001\)"
+    ):
         spoiled(X, (0, 1), [0, 1])
     with pytest.raises(ValueError, match="learning rate 1e\\+30"):
         trained(X, learning_rate=1e30)

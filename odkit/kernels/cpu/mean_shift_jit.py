@@ -25,8 +25,7 @@ def replace_worst(distances, rows, distance, row):
             break
         right = child + 1
         if right < k and (
-            distances[right] > distances[child]
-            or (distances[right] == distances[child] and rows[right] > rows[child])
+            distances[right] > distances[child] or (distances[right] == distances[child] and rows[right] > rows[child])
         ):
             child = right
         if distances[child] < distance or (distances[child] == distance and rows[child] < row):

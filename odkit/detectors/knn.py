@@ -165,7 +165,7 @@ class KNN(Detector):
 
     def _score(self, X: NDArray) -> NDArray:
         distance, _ = self._neighbors(X)
-        return -distance.mean(axis=1)
+        return -distance[:, self._ranks()].mean(axis=1)
 
     def leave_one_out_scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """`score_samples` of the training rows X, each without itself: for `Conformal(method='loo')`."""
@@ -181,12 +181,28 @@ class KNN(Detector):
         check_is_fitted(self)
         X = self._validate(X, reset=False).astype(self.rows_.dtype, copy=False)
         k = kernels.on(self.device)
-        distance, index = self._neighbors(X)
+        distance, index = (part[:, self._ranks()] for part in self._neighbors(X))
         queries, rows = k.array(X), k.array(self.rows_)
         return np.asarray(k.numpy(k.neighbors.distance_parts(queries, rows, k.array(distance), k.array(index))))
 
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The mean of each row's `n_neighbors` neighbours, shape (n_samples, n_features)."""
+        check_is_fitted(self)
+        _, index = self._neighbors(self._validate(X, reset=False))
+        return np.mean([self.rows_[neighbor] for neighbor in index.T], axis=0, dtype=np.float64)
+
+    def _check_state(self) -> None:
+        """Refuse a stored state that is no set of training rows."""
+        rows = self.rows_
+        if rows.ndim != 2 or rows.shape[1] != self.n_features_in_ or rows.dtype not in (np.float32, np.float64):
+            raise ValueError(
+                f"KNN: rows_ must be float of shape (n, {self.n_features_in_}), is {rows.dtype} {rows.shape}"
+            )
+        if len(rows) <= self.n_neighbors or not np.isfinite(rows).all():
+            raise ValueError(f"KNN: rows_ must be finite and more than n_neighbors={self.n_neighbors}, are {len(rows)}")
+
     def _neighbors(self, X: NDArray) -> tuple[NDArray, NDArray]:
-        """Distances and indices of the neighbours whose mean distance is the score, the row's own copy left out."""
+        """Distances and indices of the n_neighbors neighbours, nearest first, the row's own copy left out."""
         k = kernels.on(self.device)
         X = X.astype(self.rows_.dtype, copy=False)  # so that a row fitted in float32 knows its copy
         queries, rows = k.array(X), k.array(self.rows_)
@@ -200,13 +216,16 @@ class KNN(Detector):
             found = k.neighbors.neighbor_distances(queries, rows, index)
         else:
             found = self._searcher(0.0).kneighbors(X, n_candidates)
-        distance, index = (k.numpy(part) for part in k.neighbors.without_copy(queries, rows, *found))
-        ranks = {
+        distance, index = k.neighbors.without_copy(queries, rows, *found)
+        return k.numpy(distance), k.numpy(index)
+
+    def _ranks(self) -> slice:
+        """Which of the ascending distances are averaged."""
+        return {
             "kth": slice(self.n_neighbors - 1, None),
             "mean": slice(None),
             "median": slice((self.n_neighbors - 1) // 2, self.n_neighbors // 2 + 1),
         }[self.aggregation]
-        return distance[:, ranks], index[:, ranks]
 
     def _searcher(self, center: NDArray | float) -> NearestNeighbors:
         return _search(

@@ -10,7 +10,7 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from odkit import KNN
+from odkit import KNN, model_file
 from odkit.detectors import knn
 from tests import naive
 
@@ -68,6 +68,25 @@ def test_reasons_add_up(rows, aggregation, k):
     assert (parts[5:].argmax(axis=1) == 0).mean() > 0.5
     if aggregation == "mean":
         np.testing.assert_allclose(parts, naive.distance_parts(X, rows, k), rtol=1e-10)
+
+
+def test_expected_is_the_neighbours_mean(rows):
+    expected = KNN(4, aggregation="kth").fit(rows).expected(rows[:6])
+    _, index = naive.neighbor_distances(rows[:6], rows, 4)
+    np.testing.assert_allclose(expected, rows[index].mean(axis=1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("spoil", [lambda X: X[:, :2], lambda X: X[:5], lambda X: X * np.nan, lambda X: X.astype(int)])
+def test_a_stored_state_is_checked(rows, spoil, tmp_path):
+    detector = KNN().fit(rows)
+    model_file.save(detector, tmp_path / "knn.odkit")
+    np.testing.assert_array_equal(
+        model_file.load(tmp_path / "knn.odkit").score_samples(rows), detector.score_samples(rows)
+    )
+    detector.rows_ = spoil(rows)
+    model_file.save(detector, tmp_path / "bad.odkit")
+    with pytest.raises(model_file.ModelFileError, match="KNN: rows_"):
+        model_file.load(tmp_path / "bad.odkit")
 
 
 def test_small_distances_survive_a_far_origin():

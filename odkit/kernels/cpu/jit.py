@@ -17,18 +17,19 @@ __all__ = ["NUMPY_CELLS", "compiled", "njit"]
 NUMPY_CELLS = 5_000_000  # numpy looks up 4 to 6 million cells in the second that loading numba takes
 
 
-def njit(function: Callable) -> Callable:
+def njit(function: Callable, *, fastmath: Any = False) -> Callable:
     """numba's njit with the options of the house: cached on disk, without the GIL, lazy signatures.
 
+    `fastmath` is a set of LLVM flags that leave NaN alone ("reassoc", "contract"), where a figure says it pays.
     Where no folder for the cache is writable numba refuses to decorate; then the function is compiled per process.
     """
     import numba
 
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, fastmath=fastmath)(function)
     except RuntimeError as error:
         logging.getLogger("odkit").info("%s: compiled without a disk cache: %s", function.__name__, error)
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, fastmath=fastmath)(function)
 
 
 def compiled(module: str, cells: float) -> ModuleType | Any | None:

@@ -1,0 +1,163 @@
+"""Passes over the rows of a Gaussian mixture: log densities, EM statistics, reasons.
+
+A mixture is given as `em.kernel_arguments` makes it: means (K, d), factors and offsets (K,). A factor is a lower
+triangular A (K, d, d) with |A (x - mean)|^2 = squared Mahalanobis distance, or 1 / standard deviation (K, d). Rows are
+float32 or float64 and C-order, everything else and every result is float64; nothing given is written to.
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odkit.kernels.cpu.chunks import over_items
+from odkit.kernels.cpu.em import empty_sums, merge_sums
+
+__all__ = ["conditional_means", "distance_parts", "em_sums", "log_densities", "log_prob"]
+
+BLOCK_CELLS = 1 << 16  # float64 numbers x - mean of one block: 512 KiB
+SLICE_ROWS = 8192  # rows of one task; results do not depend on the number of threads
+JIT_WORK = 2e8  # multiplications of a pass from which loading numba pays within an EM run
+JIT_FEATURES = 96  # from here on BLAS makes up for computing both triangles
+
+
+def log_densities(X: NDArray, means: NDArray, factors: NDArray, offsets: NDArray, n_jobs: int = 1) -> NDArray:
+    """log(weight_k N(x; mean_k, Sigma_k)) of each row and component, shape (n, K).
+
+    offset_k - |A_k (x - mean_k)|^2 / 2; the mean is subtracted first, because A x - A mean cancels.
+    """
+    out = np.empty((len(X), len(means)))
+
+    def fill(rows: slice) -> None:
+        for block in _blocks(rows, means):
+            out[block] = _log_densities(X[block], means, factors, offsets)[1].T
+
+    over_items(fill, _slices(len(X)), n_jobs)
+    return out
+
+
+def log_prob(X: NDArray, means: NDArray, factors: NDArray, offsets: NDArray, n_jobs: int = 1) -> NDArray:
+    """log p(x) = log sum_k weight_k N(x; mean_k, Sigma_k), shape (n,); -inf where it is below exp(-1e308)."""
+    X, out, jit = _frozen(X), np.empty(len(X)), _compiled(X, factors)
+
+    def fill(rows: slice) -> None:
+        if jit is not None:
+            jit.log_prob(X[rows], means, factors, offsets, out[rows])
+            return
+        for block in _blocks(rows, means):
+            out[block] = _log_sum_exp(_log_densities(X[block], means, factors, offsets)[1])[0]
+
+    over_items(fill, _slices(len(X)), n_jobs)
+    return out
+
+
+def em_sums(X: NDArray, means: NDArray, factors: NDArray, offsets: NDArray, n_jobs: int = 1) -> dict[str, Any]:
+    """One pass of EM: the statistics of X under these parameters, with the keys of `em.empty_sums`.
+
+    They are numpy on every backend, add up by `em.merge_sums`, and become parameters by `em.m_step`.
+    """
+    X, slices, jit = _frozen(X), _slices(len(X)), _compiled(X, factors)
+    parts: list[Any] = [None] * len(slices)
+
+    def collect(i: int) -> None:
+        sums = empty_sums(means, factors, offsets)
+        sums["n"] = slices[i].stop - slices[i].start
+        if jit is not None:
+            arrays = (sums["mass"], sums["first"], sums["second"])
+            sums["log_likelihood"] = jit.add_em_sums(X[slices[i]], means, factors, offsets, *arrays)
+        else:
+            for block in _blocks(slices[i], means):
+                _add_em_sums(sums, X[block], means, factors, offsets)
+        parts[i] = sums
+
+    over_items(collect, range(len(slices)), n_jobs)
+    total = empty_sums(means, factors, offsets)
+    for part in parts:
+        total = merge_sums(total, part)
+    return total
+
+
+def distance_parts(X: NDArray, means: NDArray, factors: NDArray, component: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Share of each feature in half the squared Mahalanobis distance to the named component, shape (n, d).
+
+    z_j (A^T A z)_j / 2 with z = x - mean; rows sum to |A z|^2 / 2, single shares may be negative.
+    """
+    parts = np.empty(X.shape)
+    for k in range(len(means)):
+        mine = component == k
+        z = X[mine] - means[k]
+        parts[mine] = (z * factors[k]) ** 2 / 2 if factors.ndim == 2 else z * ((z @ factors[k].T) @ factors[k]) / 2
+    return parts
+
+
+def conditional_means(
+    X: NDArray, means: NDArray, factors: NDArray, component: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """What the named component expects in each cell given the row's other cells, shape (n, d).
+
+    x_j - g_j / P_jj with P = A^T A and g = P (x - mean); for diagonal covariances that is the mean.
+    """
+    expected = np.empty(X.shape)
+    for k in range(len(means)):
+        mine = component == k
+        if factors.ndim == 2:
+            expected[mine] = means[k]
+        else:
+            precision = factors[k].T @ factors[k]
+            expected[mine] = X[mine] - ((X[mine] - means[k]) @ precision) / np.diagonal(precision)
+    return expected
+
+
+def _log_densities(x: NDArray, means: NDArray, factors: NDArray, offsets: NDArray) -> tuple[NDArray, NDArray]:
+    """x - mean (K, b, d), and the weighted log densities (K, b)."""
+    z = x[None] - means[:, None]
+    with np.errstate(over="ignore"):  # a row out of float64's reach has density 0, not an error
+        y = z * factors[:, None] if factors.ndim == 2 else z @ np.swapaxes(factors, 1, 2)
+        return z, offsets[:, None] - np.einsum("kbd,kbd->kb", y, y) / 2
+
+
+def _log_sum_exp(densities: NDArray) -> tuple[NDArray, NDArray]:
+    """log sum_k exp(densities), shape (b,), and the responsibilities (K, b); -inf and 0 where all densities are."""
+    top = densities.max(axis=0)
+    top[np.isneginf(top)] = 0.0
+    r = np.exp(densities - top)
+    total = r.sum(axis=0)
+    with np.errstate(divide="ignore"):
+        return top + np.log(total), r / np.where(total > 0, total, 1.0)
+
+
+def _add_em_sums(sums: dict[str, Any], x: NDArray, means: NDArray, factors: NDArray, offsets: NDArray) -> None:
+    z, densities = _log_densities(x, means, factors, offsets)
+    log_p, r = _log_sum_exp(densities)
+    rz = z * r[:, :, None]
+    sums["log_likelihood"] += log_p.sum()
+    sums["mass"] += r.sum(axis=1)
+    sums["first"] += rz.sum(axis=1)
+    sums["second"] += np.swapaxes(rz, 1, 2) @ z if factors.ndim == 3 else np.einsum("kbd,kbd->kd", rz, z)
+
+
+def _compiled(X: NDArray, factors: NDArray) -> ModuleType | None:
+    """The jitted passes where they pay. The choice depends on shapes only, so that equal calls give equal bits."""
+    d = X.shape[1]
+    if d > JIT_FEATURES or len(X) * len(factors) * d * (d + 20) < JIT_WORK:
+        return None
+    return import_module("odkit.kernels.cpu.mixture_jit")
+
+
+def _frozen(X: NDArray) -> NDArray:
+    """A read-only view: numba then compiles for float32 and float64 rows, and not for who may write them."""
+    X = X.view()
+    X.flags.writeable = False
+    return X
+
+
+def _slices(n_rows: int) -> list[slice]:
+    step = max(SLICE_ROWS, -(-n_rows // 1024))  # at most 1024 parts to add up
+    return [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)]
+
+
+def _blocks(rows: slice, means: NDArray) -> list[slice]:
+    step = max(256, BLOCK_CELLS // means.size)
+    return [slice(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]

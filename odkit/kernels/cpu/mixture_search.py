@@ -1,0 +1,215 @@
+"""Where EM starts, and with how many components it ends: clusters of a sample, halves of a smaller mixture, BIC."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from odkit.kernels.cpu import em, mixture
+from odkit.kernels.cpu.neighbors import nearest
+
+__all__ = [
+    "Settings",
+    "best_start",
+    "from_labels",
+    "k_means",
+    "replaced",
+    "sample_rows",
+    "search",
+    "split",
+]
+
+SHORT_RUN = 10  # k-means steps of a start, and EM iterations that tell good starts from bad ones
+
+
+class Settings(NamedTuple):
+    """What shapes a fit: the parameters of that name of `GMM`."""
+
+    covariance_type: str
+    reg_covar: float
+    tol: float
+    max_iter: int
+    n_init: int
+    verbose: bool
+    weights_init: ArrayLike | None
+    means_init: ArrayLike | None
+    precisions_init: ArrayLike | None
+
+
+def search(
+    pass_over: Callable[..., dict[str, Any]],
+    sizes: list[int],
+    settings: Settings,
+    sample: NDArray,
+    n_rows: int,
+    rng: np.random.Generator,
+) -> tuple[em.Run, NDArray]:
+    """Fit every size from its best start; the fit with the smallest BIC, and the sizes beside their BIC, shape (s, 2).
+
+    From the second size on, the fit before with its components split is a rival of the `n_init` starts from `sample`. A
+    fit with a collapsed component has BIC infinity: its likelihood says only how low the floor is. A size that needs a
+    floor and has none ends the list. A single size is not judged.
+    """
+    runs: list[em.Run] = []
+    for size in sizes:
+        try:
+            starts = [_from_clusters(sample, size, settings, rng) for _ in range(settings.n_init)]
+            starts += [split(run.mixture) for run in runs[-1:]]
+            start = replaced(best_start(starts, sample, settings.reg_covar), *settings[-3:])
+            runs.append(
+                em.run(pass_over, start, n_rows, settings.reg_covar, settings.tol, settings.max_iter, settings.verbose)
+            )
+        except em.SingularError:
+            if not runs:
+                raise
+            break
+    if len(sizes) == 1:
+        return runs[0], np.empty((0, 2))
+    bics = []
+    for run in runs:
+        broken = em.collapsed(run.mixture, n_rows, settings.reg_covar).size > 0
+        total = np.nan if broken else pass_over(*em.kernel_arguments(run.mixture))["log_likelihood"]
+        bics.append(np.inf if broken else em.bic(run.mixture, total, n_rows))
+    return runs[int(np.argmin(bics))], np.column_stack([sizes[: len(bics)], bics])
+
+
+def sample_rows(blocks: Iterable[NDArray], size: int, rng: np.random.Generator) -> tuple[NDArray, int]:
+    """At most `size` random rows of all blocks, float64, in their order, and how many rows there were.
+
+    How the rows are cut into blocks does not matter: the rows with the smallest of one random key each are kept.
+    """
+    rows, keys, n_rows = np.empty((0, 0)), np.empty(0), 0
+    for block in blocks:
+        block_keys = rng.random(len(block))
+        kept = _smallest(block_keys, size)
+        rows = np.concatenate([rows.reshape(-1, block.shape[1]), block[kept]])
+        keys = np.concatenate([keys, block_keys[kept]])
+        kept = _smallest(keys, size)
+        rows, keys = rows[kept], keys[kept]
+        n_rows += len(block)
+    return rows, n_rows
+
+
+def k_means(rows: NDArray, n_clusters: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Labels (n,) and means (n_clusters, d) after at most ten steps of k-means from greedy k-means++ seeds.
+
+    Distances are taken in standardised columns, so that units do not matter. Seeds that no row is nearest to (fewer
+    distinct rows than clusters) keep their place and no label.
+    """
+    center, spread = rows.mean(axis=0), rows.std(axis=0)
+    spread[spread == 0] = 1.0
+    scaled = (rows - center) / spread
+    means = _seeds(scaled, n_clusters, rng)
+    labels = np.full(len(rows), -1)
+    for _ in range(SHORT_RUN):
+        before, labels = labels, nearest(scaled, means, 1)[:, 0]
+        if np.array_equal(before, labels):
+            break
+        for k in np.unique(labels):
+            means[k] = scaled[labels == k].mean(axis=0)
+    return labels, means * spread + center
+
+
+def from_labels(
+    X: NDArray, labels: NDArray[np.integer], means: NDArray, covariance_type: str, reg_covar: float
+) -> em.Mixture:
+    """The M-step of rows that belong wholly to the component their label names; `means` are near those of the labels.
+
+    A component without rows stays at its mean, with covariance `reg_covar` I.
+    """
+    n_components, d = means.shape
+    unit = {
+        "full": np.broadcast_to(np.eye(d), (n_components, d, d)),
+        "tied": np.eye(d),
+        "diag": np.ones((n_components, d)),
+    }
+    around = em.from_covariances(
+        covariance_type,
+        np.full(n_components, 1 / n_components),
+        means,
+        unit.get(covariance_type, np.ones(n_components)),
+    )
+    sums = em.empty_sums(*em.kernel_arguments(around))
+    for k, mean in enumerate(means):
+        z = X[labels == k] - mean
+        sums["mass"][k] = len(z)
+        sums["first"][k] = z.sum(axis=0)
+        sums["second"][k] = z.T @ z if sums["second"].ndim == 3 else (z * z).sum(axis=0)
+    return em.m_step(sums, around, reg_covar)
+
+
+def split(whole: em.Mixture) -> em.Mixture:
+    """Twice the components: each in two halves, one standard deviation apart along its longest axis."""
+    kind, (n_components, d) = whole.covariance_type, whole.means.shape
+    if kind in ("full", "tied"):
+        values, vectors = np.linalg.eigh(whole.covariances)
+        axis = np.broadcast_to(vectors[..., :, -1] * np.sqrt(values[..., -1:]), (n_components, d))
+    else:
+        variances = np.broadcast_to(whole.covariances.reshape(n_components, -1), (n_components, d))
+        axis = np.eye(d)[variances.argmax(axis=1)] * np.sqrt(variances.max(axis=1))[:, None]
+    twice = (whole.covariances,) * 2 if kind != "tied" else (whole.covariances,)
+    return em.from_covariances(
+        kind,
+        np.concatenate([whole.weights, whole.weights]) / 2,
+        np.concatenate([whole.means - axis / 2, whole.means + axis / 2]),
+        np.concatenate(twice),
+    )
+
+
+def best_start(starts: list[em.Mixture], rows: NDArray, reg_covar: float) -> em.Mixture:
+    """Where the best of the starts is after ten EM iterations on `rows`. A single start is returned as it is."""
+    if len(starts) == 1:
+        return starts[0]
+    ends = [
+        em.run(lambda *arguments: mixture.em_sums(rows, *arguments), start, len(rows), reg_covar, 0.0, SHORT_RUN)
+        for start in starts
+    ]
+    return max(ends, key=lambda end: end.lower_bound).mixture
+
+
+def replaced(
+    start: em.Mixture, weights: ArrayLike | None, means: ArrayLike | None, precisions: ArrayLike | None
+) -> em.Mixture:
+    """The start with what is given put in its place, or a ValueError that says what does not fit."""
+    given = {
+        "weights_init": (weights, start.weights),
+        "means_init": (means, start.means),
+        "precisions_init": (precisions, start.covariances),
+    }
+    values = []
+    for name, (value, old) in given.items():
+        array = None if value is None else np.asarray(value, dtype=np.float64)
+        if array is not None and (array.shape != old.shape or not np.isfinite(array).all()):
+            raise ValueError(f"mixture: {name} must be finite with shape {old.shape}, given was shape {array.shape}.")
+        values.append(array)
+    new_weights, new_means, new_precisions = values
+    if new_weights is not None and (new_weights.min() < 0 or abs(new_weights.sum() - 1) > 1e-8):
+        raise ValueError(f"mixture: weights_init must be at least 0 and sum to 1, given was {new_weights.tolist()}.")
+    new_weights = start.weights if new_weights is None else new_weights
+    new_means = start.means if new_means is None else new_means
+    if new_precisions is None:
+        return start._replace(weights=new_weights, means=new_means)
+    return em.from_precisions(start.covariance_type, new_weights, new_means, new_precisions)
+
+
+def _from_clusters(rows: NDArray, size: int, settings: Settings, rng: np.random.Generator) -> em.Mixture:
+    labels, means = k_means(rows, size, rng)
+    return from_labels(rows, labels, means, settings.covariance_type, settings.reg_covar)
+
+
+def _smallest(keys: NDArray, size: int) -> NDArray[np.intp] | slice:
+    return slice(None) if len(keys) <= size else np.sort(np.argpartition(keys, size - 1)[:size])
+
+
+def _seeds(rows: NDArray, n_seeds: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """k-means++: a new seed is the best of a few rows drawn in proportion to their squared distance from the seeds."""
+    seeds = rows[[rng.integers(len(rows))]]
+    distance = ((rows - seeds[0]) ** 2).sum(axis=1)
+    for _ in range(1, n_seeds):
+        total = distance.sum()
+        drawn = rng.choice(len(rows), 2 + int(np.log(n_seeds)), p=distance / total if total > 0 else None)
+        tries = [np.minimum(distance, ((rows - rows[i]) ** 2).sum(axis=1)) for i in drawn]
+        best = int(np.argmin([near.sum() for near in tries]))
+        seeds, distance = np.vstack([seeds, rows[drawn[best]]]), tries[best]
+    return seeds

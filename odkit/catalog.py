@@ -4,9 +4,10 @@ Plain text, so that listing them imports none of them. A newcomer adds its line 
 command line and stored in a model file.
 """
 
-import difflib
 from importlib import import_module
 from typing import NamedTuple
+
+from odkit.names import instead
 
 __all__ = ["DETECTORS", "Entry", "detector_class"]
 
@@ -55,9 +56,5 @@ def detector_class(name: str) -> type:
     """
     entry = DETECTORS.get(name.lower())
     if entry is None:
-        near = difflib.get_close_matches(name.lower(), DETECTORS, n=1, cutoff=0.4)
-        raise ValueError(
-            f"detector {name!r} is not known; there are {', '.join(sorted(DETECTORS))}"
-            + (f". Did you mean {near[0]!r}?" if near else "")
-        )
+        raise ValueError(f"detector {name!r} is not known; {instead(name, DETECTORS)}")
     return getattr(import_module(entry.module), entry.cls)

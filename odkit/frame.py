@@ -1,6 +1,5 @@
 """Scores as a table beside the table they belong to: same kind of frame, same index, same row order."""
 
-import difflib
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
@@ -12,6 +11,7 @@ from sklearn.pipeline import Pipeline
 
 from odkit._sklearn import check_is_fitted
 from odkit.base import Detector
+from odkit.names import instead, listed
 from odkit.scores import explain
 
 __all__ = ["score_frame"]
@@ -127,7 +127,9 @@ def _names(what: str, given: str | Iterable[str] | None, columns: list) -> list:
     names = [] if given is None else [given] if isinstance(given, str) else list(given)
     unknown = [name for name in names if name not in columns]
     if unknown:
-        raise ValueError(f"score_frame: {what} names {unknown[0]!r}, but {_instead(unknown[0], columns)}")
+        raise ValueError(
+            f"score_frame: {what} names {unknown[0]!r}, which the frame lacks; {instead(unknown[0], columns)}"
+        )
     return names
 
 
@@ -143,31 +145,22 @@ def _features(detector: Any, columns: list, keys: list, ignore: list) -> list:
             return others
         raise ValueError(
             f"score_frame: {who} was fitted on {detector.n_features_in_} columns without names and the frame has "
-            f"{len(others)}: {_listed(others)}. Name those that are not features in keys or ignore"
+            f"{len(others)}: {listed(others)}. Name those that are not features in keys or ignore"
         )
     features = detector.feature_names_in_.tolist()
     missing = [name for name in features if name not in columns]
     if missing:
         raise ValueError(
             f"score_frame: the frame lacks {len(missing)} of the {len(features)} columns that {who} was fitted on: "
-            f"{_listed(missing)}; {_instead(missing[0], columns)}"
+            f"{listed(missing)}; {instead(missing[0], columns)}"
         )
     extra = [name for name in others if name not in features]
     if extra:
         raise ValueError(
-            f"score_frame: {who} was not fitted on column{'s' * (len(extra) > 1)} {_listed(extra)}. "
+            f"score_frame: {who} was not fitted on column{'s' * (len(extra) > 1)} {listed(extra)}. "
             "Name them in keys, to carry them over, or in ignore"
         )
     return features
-
-
-def _listed(names: list) -> str:
-    return ", ".join(map(repr, names[:8])) + f" and {len(names) - 8} more" * (len(names) > 8)
-
-
-def _instead(name: Any, columns: list) -> str:
-    near = difflib.get_close_matches(str(name), [str(column) for column in columns], n=2)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"the frame has {_listed(columns)}"
 
 
 def _matrix(table: "_Table", features: list) -> NDArray:

@@ -212,7 +212,7 @@ WRONG = {
     "category": (lambda f: f.assign(volt=pd.Categorical(["x"] * 40)), {}, ["'volt' holds category"]),
     "complex": (lambda f: f.astype({"volt": complex}), {}, ["'volt' holds complex"]),
     "unknown key": (lambda f: f, {"keys": "wat"}, ["keys names 'wat'", "did you mean 'watt'"]),
-    "unknown ignore": (lambda f: f, {"ignore": ["zzz"]}, ["ignore names 'zzz'", "the frame has 'volt'"]),
+    "unknown ignore": (lambda f: f, {"ignore": ["zzz"]}, ["ignore names 'zzz'", "there are 'volt'"]),
     "key collides": (lambda f: f.assign(anomaly_score=1), {"keys": "anomaly_score"}, ["key 'anomaly_score'", "rename"]),
     "two truths": (
         lambda f: f.assign(is_outlier=1, truth_is_outlier=1),

@@ -1,0 +1,302 @@
+"""Fit on files, score files: one table in memory, one result.
+
+What does not fit into memory is a job of parts; it shares `tables`, `columns` and `score_frame` with this file.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import get_tags
+
+from odkit import model_file
+from odkit.catalog import detector_class
+from odkit.frame import score_frame
+from odkit.jobs.columns import Columns
+from odkit.jobs.reasons import reasons
+from odkit.jobs.tables import Table, read
+from odkit.kernels.cpu.jit import NUMPY_CELLS
+from odkit.names import instead, listed
+
+__all__ = ["Fitted", "Scored", "Source", "fit", "load", "make_detector", "score"]
+
+BATCH = 65_536
+SHOWN = 3  # reasons per row of the list of the most anomalous
+NAN = ("error", "null")
+
+Progress = Callable[[str, int, int], None]  # what is going on, rows done, rows in all (0: unknown)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files of a job and how to look at them.
+
+    Attributes
+    ----------
+    paths : files, read as one table in this order
+    ids : columns that name a row; they are carried into the result and are no features
+    columns : features; empty for all that are neither in `ids` nor in `ignore`
+    ignore : columns to leave out
+    nan : "error" or "null": rows with missing or infinite values stop the job, or stay out of the fit and get an empty
+        score
+    delimiter, header : of CSV files, as in `tables.read`
+    """
+
+    paths: Sequence[str | PathLike]
+    ids: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    ignore: Sequence[str] = ()
+    nan: str = "error"
+    delimiter: str | None = None
+    header: bool = True
+
+    @property
+    def name(self) -> str:
+        first = Path(self.paths[0]).name
+        return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted detector, the columns it knows (None if it was not fitted on files) and where its data came from."""
+
+    detector: Any
+    columns: Columns | None
+    data: dict[str, Any]
+    notes: list[str]
+
+    def save(self, path: str | PathLike) -> None:
+        """Write a model file from which `load` brings this back."""
+        columns = None if self.columns is None else self.columns.to_json()
+        model_file.save(self.detector, path, notes={"columns": columns, "data": self.data})
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The result of a job.
+
+    Attributes
+    ----------
+    frame : ids (or `row`, counted from 0), `anomaly_score`, `is_outlier`, ...; one row per row of the files, in order
+    top : the most anomalous rows as dicts: ids, `anomaly_score`, `is_outlier`, `reasons` (see `jobs.reasons`)
+    detector : the fitted detector
+    flagged, unscored : numbers of rows
+    notes : sentences that a person should read
+    """
+
+    frame: pd.DataFrame
+    top: list[dict[str, Any]]
+    detector: Any
+    flagged: int
+    unscored: int
+    notes: list[str]
+
+
+def make_detector(
+    name: str, *, contamination: float | None = None, seed: int | None = None, params: dict[str, Any] | None = None
+) -> Any:
+    """An unfitted detector by its catalog name, its parameters checked by name; their values are checked by `fit`."""
+    cls = detector_class(name)
+    given = dict(params or {})
+    if contamination is not None:
+        given["contamination"] = contamination
+    known = cls().get_params()
+    if seed is not None:
+        if "random_state" not in known:
+            raise ValueError(f"{cls.__name__} draws no random numbers, so it takes no --seed; leave it out")
+        given["random_state"] = seed
+    for parameter in given:
+        if parameter not in known:
+            raise ValueError(f"{cls.__name__} has no parameter {parameter!r}; {instead(parameter, known)}")
+    return cls(**given)
+
+
+def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Progress = _silent) -> Fitted:
+    """Fit a detector on files."""
+    return _fit(source, _read(source, source.ids, progress), detector, on_text, progress)[0]
+
+
+def load(path: str | PathLike) -> Fitted:
+    """Read a model file, whether `Fitted.save` wrote it or `odkit.model_file.save`."""
+    detector = model_file.load(path)
+    notes = model_file.inspect(path)["notes"]
+    columns = None if notes.get("columns") is None else Columns.from_json(notes["columns"])
+    names = getattr(detector, "feature_names_in_", None)
+    if columns is not None and (names is None or columns.names != names.tolist()):
+        raise ValueError(f"{Path(path).name}: its notes and its detector name different columns; fit it again")
+    return Fitted(detector, columns, notes.get("data") or {}, [])
+
+
+def score(
+    source: Source,
+    model: Any,
+    *,
+    on_text: str = "error",
+    top: int = 10,
+    explain: int = 0,
+    progress: Progress = _silent,
+) -> Scored:
+    """Score files with a model, or fit a detector on them first and score the same rows.
+
+    Parameters
+    ----------
+    source : the files
+    model : Fitted, or an unfitted detector
+    on_text : "error", "drop" or "codes": what becomes of text columns when the detector is fitted here
+    top : rows in the list of the most anomalous
+    explain : reasons per row in the result's frame
+    progress : called with what is going on, rows done and rows in all
+    """
+    if isinstance(model, Fitted):
+        text = [] if model.columns is None else model.columns.text
+        table = _read(source, [*source.ids, *text], progress)
+        fitted, X = _apply(source, table, model)
+        good = _good_rows(source, fitted.detector, X)
+    else:
+        table = _read(source, source.ids, progress)
+        fitted, X, good = _fit(source, table, model, on_text, progress)
+    notes = list(fitted.notes)
+    frame = _score_rows(fitted.detector, X[good] if not good.all() else X, explain, progress)
+    listed_rows = frame["anomaly_score"].nlargest(top).index if top else frame.index[:0]
+    keys = _keys(source, table, frame.columns)
+    records = pd.concat([keys, frame[["anomaly_score", "is_outlier"]]], axis=1).loc[listed_rows].to_dict("records")
+    try:
+        parts = reasons(fitted.detector, fitted.columns, X.loc[listed_rows], table.frame.loc[listed_rows], top=SHOWN)
+    except TypeError as error:  # explain says why there is nothing to explain
+        notes.append(str(error))
+        parts = [[] for _ in records]
+    unscored = int(len(good) - good.sum())
+    if unscored:
+        notes.append(f"{unscored:,} of {len(good):,} rows have missing or infinite values and got no score")
+        frame = frame.astype({"is_outlier": "boolean"}).reindex(X.index)
+    return Scored(
+        frame=pd.concat([keys, frame], axis=1),
+        top=[{**record, "reasons": part} for record, part in zip(records, parts, strict=True)],
+        detector=fitted.detector,
+        flagged=int(frame["is_outlier"].sum()),
+        unscored=unscored,
+        notes=notes,
+    )
+
+
+def _read(source: Source, text: Sequence[str], progress: Progress) -> Table:
+    progress(f"reading {source.name}", 0, 0)
+    table = read(source.paths, text=text, delimiter=source.delimiter, header=source.header)
+    for option, names in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore)):
+        for name in names:
+            if name not in table.frame.columns:
+                raise ValueError(
+                    f"{option}: {source.name} has no column {name!r}; {instead(name, table.frame.columns)}"
+                )
+    both = sorted({*source.ids, *source.ignore} & {*source.columns})
+    if both:
+        raise ValueError(f"column {both[0]!r} is in --columns and in --id or --ignore; name it in one of them")
+    return table
+
+
+def _fit(
+    source: Source, table: Table, detector: Any, on_text: str, progress: Progress
+) -> tuple[Fitted, pd.DataFrame, NDArray[np.bool_]]:
+    apart = {*source.ids, *source.ignore, *table.beside}
+    names = list(source.columns) or [name for name in table.frame.columns if name not in apart]
+    columns, dropped = Columns.learn(table.frame, names, on_text=on_text)
+    X, _ = columns.numbers(table.frame)
+    good = _good_rows(source, detector, X)
+    rows = X if good.all() else X[good]
+    progress(f"fitting {type(detector).__name__} on {len(rows):,} rows x {rows.shape[1]} columns", 0, 0)
+    detector.fit(rows)
+    data = {
+        "files": [{"name": Path(path).name, "bytes": Path(path).stat().st_size} for path in source.paths],
+        "rows": len(rows),
+        "sha256": hashlib.sha256(rows.to_numpy().tobytes()).hexdigest(),
+    }
+    notes = [f"left out, because they hold no numbers: {listed(dropped)}"] if dropped else []
+    beside = [name for name in table.beside if name not in (*source.ids, *source.ignore, *source.columns)]
+    if beside:
+        notes.append(f"left out, because they are vectors beside the table: {listed(beside)}")
+    return Fitted(detector, columns, data, notes), X, good
+
+
+def _apply(source: Source, table: Table, model: Fitted) -> tuple[Fitted, pd.DataFrame]:
+    """The model with columns and notes for this table, and the table as the model's numbers."""
+    if source.columns:
+        raise ValueError("--columns belongs to the fit; a model brings its own columns")
+    columns, notes = model.columns, list(model.notes)
+    apart = {*source.ids, *source.ignore, *table.beside}
+    if columns is None:
+        stored = getattr(model.detector, "feature_names_in_", None)
+        names = [name for name in table.frame.columns if name not in apart] if stored is None else stored.tolist()
+        missing = [name for name in names if name not in table.frame.columns]
+        if missing:
+            raise ValueError(f"the model needs column {missing[0]!r}; {instead(missing[0], table.frame.columns)}")
+        columns, _ = Columns.learn(table.frame, names)
+        notes.append("the model brings no notes about its columns: what is usual is taken from this file")
+    X, unseen = columns.numbers(table.frame)
+    notes += [
+        f"column {name!r} holds {listed(new)}, not seen at fit and counted as rarer than all"
+        for name, new in unseen.items()
+    ]
+    unused = [name for name in table.frame.columns if name not in apart and name not in columns.names]
+    if unused:
+        notes.append(f"not used by the model: {listed(unused)}")
+    return Fitted(model.detector, columns, model.data, notes), X
+
+
+def _good_rows(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.bool_]:
+    """The rows that the detector takes; with nan="error" all, or an error."""
+    matrix = X.to_numpy()
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(matrix.sum()):
+            return np.ones(len(X), bool)
+    bad = np.isinf(matrix) if get_tags(detector).input_tags.allow_nan else ~np.isfinite(matrix)
+    good = ~bad.any(axis=1)
+    if source.nan == "error" and not good.all():
+        names = X.columns[bad.any(axis=0)].tolist()
+        neutral = "nan_policy" in detector.get_params()
+        raise ValueError(
+            f"{source.name}: {(~good).sum():,} of {len(X):,} rows have missing or infinite values, in column"
+            f"{'s' * (len(names) > 1)} {listed(names)} (the first is row {int(np.argmin(good))}, counted from 0); mend "
+            "them, or say --nan null to leave such rows without a score"
+            + " or --param nan_policy=neutral to judge them by their other columns"
+            * neutral
+        )
+    if not good.any():
+        raise ValueError(f"{source.name}: every row has missing or infinite values; leave the emptiest columns out")
+    return good
+
+
+def _score_rows(detector: Any, X: pd.DataFrame, explain: int, progress: Progress) -> pd.DataFrame:
+    if X.size >= NUMPY_CELLS:
+        import_module("numba")  # no single batch is large enough to pay for it, all together are
+    parts = []
+    for start in range(0, len(X), BATCH):
+        progress("scoring", start, len(X))
+        parts.append(score_frame(detector, X.iloc[start : start + BATCH], top=explain))
+    progress("scoring", len(X), len(X))
+    return parts[0] if len(parts) == 1 else pd.concat(parts)
+
+
+def _keys(source: Source, table: Table, own: Sequence[str]) -> pd.DataFrame:
+    """What names a row: the ids or, without any, the file (of several) and the number of the row."""
+    if source.ids:
+        keys = table.frame[list(source.ids)].rename(columns={"is_outlier": "truth_is_outlier"})
+        clash = [name for name in keys.columns if name in own or list(keys.columns).count(name) > 1]
+        if clash:
+            raise ValueError(f"--id: {clash[0]!r} is also a column of the result; rename it in the file")
+        return keys
+    rows = np.concatenate([np.arange(size) for size in table.sizes])
+    files = (
+        {"file": np.repeat([Path(path).name for path in source.paths], table.sizes)} if len(source.paths) > 1 else {}
+    )
+    return pd.DataFrame({**files, "row": rows})

@@ -7,9 +7,9 @@ command line and stored in a model file.
 from importlib import import_module
 from typing import NamedTuple
 
-from odkit.names import instead
+from odkit.words import instead
 
-__all__ = ["DETECTORS", "Entry", "detector_class"]
+__all__ = ["DETECTORS", "Entry", "detector_class", "table"]
 
 
 class Entry(NamedTuple):
@@ -45,6 +45,14 @@ DETECTORS = {
         fails="regions of very different density; groups of anomalies; hundreds of noisy columns",
     ),
 }
+
+
+def table() -> list[dict[str, str]]:
+    """One dict per detector: name, assumes, fails, cost."""
+    return [
+        {"name": name, "assumes": entry.assumes, "fails where": entry.fails, "cost": entry.cost}
+        for name, entry in sorted(DETECTORS.items())
+    ]
 
 
 def detector_class(name: str) -> type:

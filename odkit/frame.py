@@ -11,8 +11,8 @@ from sklearn.pipeline import Pipeline
 
 from odkit._sklearn import check_is_fitted
 from odkit.base import Detector
-from odkit.names import instead, listed
 from odkit.scores import explain
+from odkit.words import instead, listed
 
 __all__ = ["score_frame"]
 

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from odkit.names import instead, listed
+from odkit.words import instead, listed
 
-__all__ = ["ON_TEXT", "Columns", "Feature"]
+__all__ = ["ON_TEXT", "Columns", "Feature", "check_present"]
 
 ON_TEXT = ("error", "drop", "codes")
 MAX_CATEGORIES = 1000
@@ -93,13 +93,7 @@ class Columns:
         ValueError
             If columns are missing, or hold text where numbers were learnt.
         """
-        missing = [name for name in self.names if name not in frame.columns]
-        if missing:
-            raise ValueError(
-                f"the model was fitted on {len(self.features)} columns, of which {len(missing)} "
-                f"{'is' if len(missing) == 1 else 'are'} missing here: {listed(missing)}; "
-                f"{instead(missing[0], frame.columns)}"
-            )
+        check_present(self.names, frame)
         matrix = np.empty((len(frame), len(self.features)))
         unseen = {}
         for j, feature in enumerate(self.features):
@@ -145,6 +139,17 @@ class Columns:
         return cls(tuple(features))
 
 
+def check_present(names: Sequence[str], frame: pd.DataFrame) -> None:
+    """Raise ValueError unless the frame has the columns that a model needs."""
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise ValueError(
+            f"the model was fitted on {len(names)} columns, of which {len(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing here: {listed(missing)}; "
+            f"{instead(missing[0], frame.columns)}"
+        )
+
+
 def _kind(column: pd.Series) -> str:
     """What a column holds, in a word for people: "numbers", "text", or what it is instead."""
     if column.dtype.kind in "biuf":
@@ -180,8 +185,8 @@ def _learn(column: pd.Series, kind: str) -> Feature:
     total = counts.total()
     if len(counts) > MAX_CATEGORIES or (len(counts) > 20 and len(counts) > total / 2):
         raise ValueError(
-            f"column {name!r} holds {len(counts)} different texts in {total} rows, as an identifier does; codes are for "
-            f"at most {MAX_CATEGORIES} that repeat. Name it in --id (it names the row) or --ignore"
+            f"column {name!r} holds {len(counts)} different texts in {total} rows, as an identifier does; codes are "
+            f"for at most {MAX_CATEGORIES} that repeat. Name it in --id (it names the row) or --ignore"
         )
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return Feature(name, tuple(text for text, _ in ranked), tuple(count / total for _, count in ranked))

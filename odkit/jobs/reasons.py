@@ -7,12 +7,15 @@ import pandas as pd
 
 from odkit.jobs.columns import Columns, Feature
 from odkit.scores import explain
+from odkit.words import number
 
-__all__ = ["number", "reasons"]
+__all__ = ["reasons"]
+
+MIN_SHARE = 0.01  # what contributes less is no reason
 
 
 def reasons(detector: Any, columns: Columns, X: pd.DataFrame, frame: pd.DataFrame, top: int) -> list[list[dict]]:
-    """For each row of X, at most `top` features with positive contributions, the largest first.
+    """For each row of X, at most `top` features that contribute 1 % or more of its score, the largest first.
 
     Parameters
     ----------
@@ -26,35 +29,37 @@ def reasons(detector: Any, columns: Columns, X: pd.DataFrame, frame: pd.DataFram
     -------
     list of list of dict
         `feature`; `value` (a number, or a text as it stood in the file); `direction`: "high" above the 95 % quantile,
-        "low" below the 5 % quantile, "rare" for a text in at most 5 % of the rows, "new" for one never seen, else
-        "ordinary" (then the combination of values is what is odd); `share` of the sum of the row's positive
+        "low" below the 5 % quantile, "rare" for a text in at most 5 % of the rows, "new" for one never seen, "missing",
+        else "ordinary" (then the combination of values is what is odd); `share` of the sum of the row's positive
         contributions; `contribution` in the unit of the score; `usual`, a few words.
     """
-    parts = explain(detector, X)
-    result = []
-    for i, contributions in enumerate(parts):
-        total = np.maximum(contributions, 0).sum()
-        largest = [j for j in np.argsort(-contributions, kind="stable")[:top] if contributions[j] > 0]
-        result.append(
-            [
+    values, result = X.to_numpy(), []
+    for i, parts in enumerate(explain(detector, X)):
+        shares = parts / max(np.maximum(parts, 0).sum(), np.finfo(float).tiny)
+        largest = [j for j in np.argsort(-shares, kind="stable")[:top] if shares[j] >= MIN_SHARE]
+        row = []
+        for j in largest:
+            feature = columns.features[j]
+            row.append(
                 {
-                    "feature": (feature := columns.features[j]).name,
-                    **_value(feature, X.iat[i, j], frame[feature.name].iat[i]),
-                    "share": float(contributions[j] / total),
-                    "contribution": float(contributions[j]),
+                    "feature": feature.name,
+                    **_value(feature, float(values[i, j]), frame[feature.name].iloc[i]),
+                    "share": float(shares[j]),
+                    "contribution": float(parts[j]),
                     "usual": _usual(feature),
                 }
-                for j in largest
-            ]
-        )
+            )
+        result.append(row)
     return result
 
 
-def _value(feature: Feature, number: float, original: Any) -> dict[str, Any]:
+def _value(feature: Feature, value: float, original: Any) -> dict[str, Any]:
+    if np.isnan(value):
+        return {"value": None, "direction": "missing"}
     if feature.categories is None:
         low, _, high = feature.usual
-        return {"value": number, "direction": "high" if number > high else "low" if number < low else "ordinary"}
-    place = int(number)
+        return {"value": value, "direction": "high" if value > high else "low" if value < low else "ordinary"}
+    place = int(value)
     share = feature.usual[place] if place < len(feature.usual) else 0.0
     return {
         "value": str(original),
@@ -65,11 +70,5 @@ def _value(feature: Feature, number: float, original: Any) -> dict[str, Any]:
 def _usual(feature: Feature) -> str:
     if feature.categories is None:
         low, _, high = feature.usual
-        return f"{number(low)} to {number(high)}" if low < high else number(low)
+        return f"{number(low, 3)} to {number(high, 3)}" if low < high else number(low, 3)
     return f"{feature.categories[0]} ({feature.usual[0]:.0%})"
-
-
-def number(value: float) -> str:
-    """A number for reading: four digits, thousands marked."""
-    text = f"{value:,.4g}" if abs(value) < 1e4 or abs(value) >= 1e15 else f"{value:,.0f}"
-    return text.replace("e+", "e")

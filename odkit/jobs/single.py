@@ -4,8 +4,8 @@ What does not fit into memory is a job of parts; it shares `tables`, `columns` a
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from odkit import model_file
-from odkit.catalog import detector_class
 from odkit.frame import score_frame
-from odkit.jobs.columns import Columns
+from odkit.jobs.columns import Columns, check_present
 from odkit.jobs.reasons import reasons
 from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
-from odkit.names import instead, listed
+from odkit.words import instead, listed
 
-__all__ = ["Fitted", "Scored", "Source", "fit", "load", "make_detector", "score"]
+__all__ = ["Fitted", "Scored", "Source", "fit", "load", "score"]
 
 BATCH = 65_536
 SHOWN = 3  # reasons per row of the list of the most anomalous
@@ -69,7 +70,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A fitted detector, the columns it knows (None if it was not fitted on files) and where its data came from."""
+    """A fitted detector and what a fit on files knows beside it.
+
+    Attributes
+    ----------
+    detector : fitted detector or pipeline
+    columns : its columns; None for a model that was saved without them
+    data : names and sizes of the files, number of rows, sha256 of the numbers that the detector saw
+    notes : sentences that a person should read
+    """
 
     detector: Any
     columns: Columns | None
@@ -91,6 +100,7 @@ class Scored:
     frame : ids (or `row`, counted from 0), `anomaly_score`, `is_outlier`, ...; one row per row of the files, in order
     top : the most anomalous rows as dicts: ids, `anomaly_score`, `is_outlier`, `reasons` (see `jobs.reasons`)
     detector : the fitted detector
+    n_features : number of columns that it saw
     flagged, unscored : numbers of rows
     notes : sentences that a person should read
     """
@@ -98,33 +108,22 @@ class Scored:
     frame: pd.DataFrame
     top: list[dict[str, Any]]
     detector: Any
+    n_features: int
     flagged: int
     unscored: int
     notes: list[str]
 
 
-def make_detector(
-    name: str, *, contamination: float | None = None, seed: int | None = None, params: dict[str, Any] | None = None
-) -> Any:
-    """An unfitted detector by its catalog name, its parameters checked by name; their values are checked by `fit`."""
-    cls = detector_class(name)
-    given = dict(params or {})
-    if contamination is not None:
-        given["contamination"] = contamination
-    known = cls().get_params()
-    if seed is not None:
-        if "random_state" not in known:
-            raise ValueError(f"{cls.__name__} draws no random numbers, so it takes no --seed; leave it out")
-        given["random_state"] = seed
-    for parameter in given:
-        if parameter not in known:
-            raise ValueError(f"{cls.__name__} has no parameter {parameter!r}; {instead(parameter, known)}")
-    return cls(**given)
-
-
 def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Progress = _silent) -> Fitted:
     """Fit a detector on files."""
-    return _fit(source, _read(source, source.ids, progress), detector, on_text, progress)[0]
+    source, table = _read(source, (), progress)
+    columns, X, good, notes = _fit(source, table, detector, on_text, progress)
+    data = {
+        "files": [{"name": Path(path).name, "bytes": Path(path).stat().st_size} for path in source.paths],
+        "rows": int(good.sum()),
+        "sha256": hashlib.sha256(X.to_numpy()[good].tobytes()).hexdigest(),
+    }
+    return Fitted(detector, columns, data, notes)
 
 
 def load(path: str | PathLike) -> Fitted:
@@ -160,21 +159,24 @@ def score(
     """
     if isinstance(model, Fitted):
         text = [] if model.columns is None else model.columns.text
-        table = _read(source, [*source.ids, *text], progress)
-        fitted, X = _apply(source, table, model)
-        good = _good_rows(source, fitted.detector, X)
+        source, table = _read(source, text, progress)
+        detector = model.detector
+        columns, X, notes = _apply(source, table, model)
+        good = _good_rows(source, detector, X)
     else:
-        table = _read(source, source.ids, progress)
-        fitted, X, good = _fit(source, table, model, on_text, progress)
-    notes = list(fitted.notes)
-    frame = _score_rows(fitted.detector, X[good] if not good.all() else X, explain, progress)
+        detector = model
+        source, table = _read(source, (), progress)
+        columns, X, good, notes = _fit(source, table, detector, on_text, progress)
+    if explain and not hasattr(_last(detector), "explain"):
+        raise ValueError(f"{type(_last(detector)).__name__} gives no reasons; leave --explain out")
+    frame = _score_rows(detector, X if good.all() else X[good], explain, progress)
     listed_rows = frame["anomaly_score"].nlargest(top).index if top else frame.index[:0]
     keys = _keys(source, table, frame.columns)
     records = pd.concat([keys, frame[["anomaly_score", "is_outlier"]]], axis=1).loc[listed_rows].to_dict("records")
     try:
-        parts = reasons(fitted.detector, fitted.columns, X.loc[listed_rows], table.frame.loc[listed_rows], top=SHOWN)
-    except TypeError as error:  # explain says why there is nothing to explain
-        notes.append(str(error))
+        parts = reasons(detector, columns, X.loc[listed_rows], table.frame.loc[listed_rows], top=SHOWN)
+    except TypeError as error:  # it says why this detector or pipeline has no reasons
+        notes.append(str(error).removeprefix("explain: "))
         parts = [[] for _ in records]
     unscored = int(len(good) - good.sum())
     if unscored:
@@ -183,74 +185,96 @@ def score(
     return Scored(
         frame=pd.concat([keys, frame], axis=1),
         top=[{**record, "reasons": part} for record, part in zip(records, parts, strict=True)],
-        detector=fitted.detector,
+        detector=detector,
+        n_features=X.shape[1],
         flagged=int(frame["is_outlier"].sum()),
         unscored=unscored,
         notes=notes,
     )
 
 
-def _read(source: Source, text: Sequence[str], progress: Progress) -> Table:
+def _read(source: Source, text: Sequence[str], progress: Progress) -> tuple[Source, Table]:
+    """The source with its names of columns resolved, and its table; `text` and the ids are read as text."""
     progress(f"reading {source.name}", 0, 0)
-    table = read(source.paths, text=text, delimiter=source.delimiter, header=source.header)
-    for option, names in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore)):
-        for name in names:
-            if name not in table.frame.columns:
-                raise ValueError(
-                    f"{option}: {source.name} has no column {name!r}; {instead(name, table.frame.columns)}"
-                )
-    both = sorted({*source.ids, *source.ignore} & {*source.columns})
+    as_text = [*text, *(part for given in source.ids for part in (given, *_split(given)))]
+    table = read(source.paths, text=as_text, delimiter=source.delimiter, header=source.header)
+    ids, columns, ignore = (
+        [name for given in names for name in _resolve(option, given, source.name, table.frame.columns)]
+        for option, names in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore))
+    )
+    both = sorted({*ids, *ignore} & {*columns})
     if both:
         raise ValueError(f"column {both[0]!r} is in --columns and in --id or --ignore; name it in one of them")
-    return table
+    return replace(source, ids=ids, columns=columns, ignore=ignore), table
+
+
+def _split(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",")]
+
+
+def _resolve(option: str, given: str, file: str, known: Collection[str]) -> list[str]:
+    """The columns that a word of the command line names: one, or several separated by commas."""
+    names = [given] if given in known else _split(given)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{option}: {file} has no column {name!r}; {instead(name, known)}")
+    return names
 
 
 def _fit(
     source: Source, table: Table, detector: Any, on_text: str, progress: Progress
-) -> tuple[Fitted, pd.DataFrame, NDArray[np.bool_]]:
+) -> tuple[Columns, pd.DataFrame, NDArray[np.bool_], list[str]]:
+    """Fit the detector; its columns, the table as numbers, the rows without a gap, and notes."""
     apart = {*source.ids, *source.ignore, *table.beside}
     names = list(source.columns) or [name for name in table.frame.columns if name not in apart]
     columns, dropped = Columns.learn(table.frame, names, on_text=on_text)
     X, _ = columns.numbers(table.frame)
     good = _good_rows(source, detector, X)
     rows = X if good.all() else X[good]
-    progress(f"fitting {type(detector).__name__} on {len(rows):,} rows x {rows.shape[1]} columns", 0, 0)
+    progress(f"fitting {type(_last(detector)).__name__} on {len(rows):,} rows x {rows.shape[1]} columns", 0, 0)
     detector.fit(rows)
-    data = {
-        "files": [{"name": Path(path).name, "bytes": Path(path).stat().st_size} for path in source.paths],
-        "rows": len(rows),
-        "sha256": hashlib.sha256(rows.to_numpy().tobytes()).hexdigest(),
-    }
     notes = [f"left out, because they hold no numbers: {listed(dropped)}"] if dropped else []
     beside = [name for name in table.beside if name not in (*source.ids, *source.ignore, *source.columns)]
     if beside:
-        notes.append(f"left out, because they are vectors beside the table: {listed(beside)}")
-    return Fitted(detector, columns, data, notes), X, good
+        notes.append(f"left out, because it is a vector beside the table: {listed(beside)}")
+    return columns, X, good, notes
 
 
-def _apply(source: Source, table: Table, model: Fitted) -> tuple[Fitted, pd.DataFrame]:
-    """The model with columns and notes for this table, and the table as the model's numbers."""
+def _apply(source: Source, table: Table, model: Fitted) -> tuple[Columns, pd.DataFrame, list[str]]:
+    """The model's columns, the table as the model's numbers, and notes."""
     if source.columns:
         raise ValueError("--columns belongs to the fit; a model brings its own columns")
-    columns, notes = model.columns, list(model.notes)
     apart = {*source.ids, *source.ignore, *table.beside}
+    columns, notes = model.columns, list(model.notes)
     if columns is None:
         stored = getattr(model.detector, "feature_names_in_", None)
         names = [name for name in table.frame.columns if name not in apart] if stored is None else stored.tolist()
-        missing = [name for name in names if name not in table.frame.columns]
-        if missing:
-            raise ValueError(f"the model needs column {missing[0]!r}; {instead(missing[0], table.frame.columns)}")
+        check_present(names, table.frame)
         columns, _ = Columns.learn(table.frame, names)
         notes.append("the model brings no notes about its columns: what is usual is taken from this file")
     X, unseen = columns.numbers(table.frame)
     notes += [
-        f"column {name!r} holds {listed(new)}, not seen at fit and counted as rarer than all"
+        f"column {name!r} holds {listed(new)}, not seen at fit: counted as rarer than all"
         for name, new in unseen.items()
     ]
     unused = [name for name in table.frame.columns if name not in apart and name not in columns.names]
     if unused:
         notes.append(f"not used by the model: {listed(unused)}")
-    return Fitted(model.detector, columns, model.data, notes), X
+    return columns, X, notes
+
+
+def _last(detector: Any) -> Any:
+    return detector[-1] if isinstance(detector, Pipeline) else detector
+
+
+def _takes_nan(detector: Any) -> bool:
+    """Whether missing values can be handed in: an imputer stops them, a scaler passes them on."""
+    for step in [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]:
+        if isinstance(step, SimpleImputer):
+            return True
+        if step not in (None, "passthrough") and not get_tags(step).input_tags.allow_nan:
+            return False
+    return True
 
 
 def _good_rows(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.bool_]:
@@ -259,11 +283,11 @@ def _good_rows(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.boo
     with np.errstate(over="ignore", invalid="ignore"):
         if np.isfinite(matrix.sum()):
             return np.ones(len(X), bool)
-    bad = np.isinf(matrix) if get_tags(detector).input_tags.allow_nan else ~np.isfinite(matrix)
+    bad = np.isinf(matrix) if _takes_nan(detector) else ~np.isfinite(matrix)
     good = ~bad.any(axis=1)
     if source.nan == "error" and not good.all():
         names = X.columns[bad.any(axis=0)].tolist()
-        neutral = "nan_policy" in detector.get_params()
+        neutral = "nan_policy" in _last(detector).get_params()
         raise ValueError(
             f"{source.name}: {(~good).sum():,} of {len(X):,} rows have missing or infinite values, in column"
             f"{'s' * (len(names) > 1)} {listed(names)} (the first is row {int(np.argmin(good))}, counted from 0); mend "

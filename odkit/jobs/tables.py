@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from odkit.atomic import whole_file
-from odkit.names import listed
+from odkit.words import listed
 
 __all__ = ["Table", "check_output", "read", "write"]
 
@@ -128,7 +128,7 @@ def _read_one(path: Path, text: Collection[str], delimiter: str | None, header: 
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name} is empty: 0 bytes")
     if suffix == ".parquet":
-        frame, beside = _read_parquet(path), []
+        frame, beside = _read_parquet(path), list[str]()
     elif suffix in (".npz", ".npy"):
         frame, beside = _read_arrays(path)
     else:

@@ -1,16 +1,16 @@
-"""What to say about a name that is not known."""
+"""Names and numbers in sentences: error messages and tables for people."""
 
 import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["instead", "listed"]
+__all__ = ["instead", "listed", "number"]
 
 
 def listed(names: Iterable[Any]) -> str:
     """Names for a sentence: the first eight, and how many more there are.
 
-    >>> from odkit.names import listed
+    >>> from odkit.words import listed
     >>> listed(["volt", "ampere"])
     "'volt', 'ampere'"
     """
@@ -21,7 +21,7 @@ def listed(names: Iterable[Any]) -> str:
 def instead(name: Any, known: Iterable[Any]) -> str:
     """The nearest known names, or all of them where none is near.
 
-    >>> from odkit.names import instead
+    >>> from odkit.words import instead
     >>> instead("volts", ["volt", "ampere"]), instead("hour", ["volt", "ampere"])
     ("did you mean 'volt'?", "there are 'volt', 'ampere'")
     """
@@ -31,3 +31,13 @@ def instead(name: Any, known: Iterable[Any]) -> str:
     if not near and str(name).lower() in lower:
         near = [lower[str(name).lower()]]
     return f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {listed(known)}"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number for reading: `digits` significant digits, thousands marked.
+
+    >>> from odkit.words import number
+    >>> number(0.123456), number(12.5, 3), number(15164.2), number(2e-9), number(float("inf"))
+    ('0.1235', '12.5', '15,164', '2e-09', 'inf')
+    """
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.{digits}g}"

@@ -44,6 +44,13 @@ DETECTORS = {
         cost="fit n log n, score log n per row in few columns, n per row in many; memory as the data",
         fails="regions of very different density; groups of anomalies; hundreds of noisy columns",
     ),
+    "mahalanobis": Entry(
+        "odkit.detectors.mahalanobis",
+        "Mahalanobis",
+        assumes="one elliptical cloud of normal rows; columns in comparable units",
+        cost="fit n d^2 + d^3, score d^2 per row; memory d^2",
+        fails="several clusters; curved clouds; many outliers among the fitted rows",
+    ),
 }
 
 

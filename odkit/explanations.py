@@ -110,6 +110,7 @@ def shapley(
             f"shapley: budget={budget} is less than one pair of orders, {2 * (n_features + 1)} evaluations"
         )
     random = check_random_state(random_state)
+    names = getattr(detector, "feature_names_in_", None)  # without them scikit-learn warns at every call
     values = np.empty(X.shape)
     for i, row in enumerate(X):
         orders = np.array([random.permutation(n_features) for _ in range(pairs)])
@@ -119,7 +120,8 @@ def shapley(
         np.put_along_axis(turn, orders, np.arange(n_features), axis=1)
         walk = np.where(turn[:, None, :] < np.arange(n_features + 1)[:, None], row, start[:, None, :])
         flat = walk.reshape(-1, n_features)
-        scores = np.concatenate([anomaly_score(detector, flat[at : at + CHUNK]) for at in range(0, len(flat), CHUNK)])
+        named = flat if names is None else pd.DataFrame(flat, columns=names)
+        scores = np.concatenate([anomaly_score(detector, named[at : at + CHUNK]) for at in range(0, len(flat), CHUNK)])
         rises = np.diff(scores.reshape(len(orders), -1), axis=1)
         values[i] = np.take_along_axis(rises, turn, axis=1).mean(axis=0)
     return values
@@ -169,8 +171,9 @@ def reasons(
     names = [str(name) for name in getattr(X, "columns", range(np.shape(X)[1]))]
     index = X.index if isinstance(X, pd.DataFrame) else range(np.shape(X)[0])
     values = np.asarray(X, dtype=np.float64)
-    parts = _contributions(detector, X, values, background, budget, random_state)
-    usual = _usual(detector, X, values, background)
+    rows = X if hasattr(detector, "feature_names_in_") else values  # names where none were learnt make a warning
+    parts = _contributions(detector, rows, values, background, budget, random_state)
+    usual = _usual(detector, rows, values, background)
     positive = np.maximum(parts, 0)
     share = positive / np.maximum(positive.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     lines = []
@@ -178,7 +181,7 @@ def reasons(
         order = [j for j in np.argsort(-positive[i], kind="stable")[:top] if positive[i, j] > 0]
         for rank, j in enumerate(order, 1):
             value, normal = values[i, j], usual[i, j]
-            direction = None if np.isnan(normal) else ("equal", "high", "low")[int(np.sign(value - normal))]
+            direction = None if np.isnan(value - normal) else ("equal", "high", "low")[int(np.sign(value - normal))]
             lines.append((label, rank, names[j], value, normal, direction, parts[i, j], share[i, j]))
     columns = ["row", "rank", "feature", "value", "expected", "direction", "contribution", "share"]
     return pd.DataFrame(lines, columns=columns)

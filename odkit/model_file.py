@@ -39,7 +39,10 @@ FORMAT = "odkit-model"
 SCHEMA_VERSION = 1
 
 # named tuples that detectors keep as state: name -> module
-RECORDS = {"TailTable": "odkit.kernels.cpu.ecdf"}
+RECORDS = {"Calibration": "odkit.decide.calibration", "TailTable": "odkit.kernels.cpu.ecdf"}
+
+# what holds other estimators; the detectors themselves are those of the catalog
+WRAPPERS = {"Conformal": "odkit.decide.conformal", "Pipeline": "sklearn.pipeline"}
 
 # scikit-learn's classes and their fitted attributes; "d" features, "k" components, None: no array
 TRANSFORMERS: dict[str, tuple[str, dict[str, str | None]]] = {
@@ -82,8 +85,8 @@ def save(detector: Any, path: str | os.PathLike, *, notes: dict[str, Any] | None
 
     Parameters
     ----------
-    detector : fitted detector of odkit, or Pipeline of StandardScaler, RobustScaler, MinMaxScaler, SimpleImputer and
-        PCA that ends in one
+    detector : fitted detector of odkit, also within `Conformal`, or Pipeline of StandardScaler, RobustScaler,
+        MinMaxScaler, SimpleImputer and PCA that ends in one
     path : path of the file; the customary suffix is `.odkit`
     notes : dict, optional
         JSON values to keep with the model (where the data came from, how text columns were coded); `inspect` shows
@@ -224,7 +227,7 @@ def _checked_meta(archive: Archive) -> dict[str, Any]:
 def _modules() -> dict[str, str]:
     """Where the classes are that a file may name."""
     foreign = {name: module for name, (module, _) in TRANSFORMERS.items()}
-    return {"Pipeline": "sklearn.pipeline", **foreign, **{entry.cls: entry.module for entry in DETECTORS.values()}}
+    return {**WRAPPERS, **foreign, **{entry.cls: entry.module for entry in DETECTORS.values()}}
 
 
 def _class(name: Any) -> type | None:

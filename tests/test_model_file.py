@@ -102,7 +102,7 @@ def same(a, b) -> bool:
     return a == b or (a != a and b != b)
 
 
-registered = [detector for detector in DETECTORS if type(detector).__name__ in {e.cls for e in CATALOG.values()}]
+registered = [detector for detector in DETECTORS if type(detector).__name__ in model_file._modules()]
 
 
 @pytest.mark.parametrize("detector", registered, ids=name)

@@ -1,74 +1,81 @@
-"""Why a row is strange, for people: its largest contributions beside what is usual."""
+"""Why rows of a file are strange, in the file's own words: `odkit.explanations` with texts instead of codes."""
 
+import math
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
+from odkit import explanations
 from odkit.jobs.columns import Columns, Feature
-from odkit.scores import explain
 from odkit.words import number
 
 __all__ = ["reasons"]
 
 MIN_SHARE = 0.01  # what contributes less is no reason
+BACKGROUND_ROWS = 256
+RARE = 0.05
 
 
-def reasons(detector: Any, columns: Columns, X: pd.DataFrame, frame: pd.DataFrame, top: int) -> list[list[dict]]:
+def reasons(
+    detector: Any, columns: Columns, X: pd.DataFrame, frame: pd.DataFrame, ordinary: pd.DataFrame, *, top: int
+) -> list[list[dict[str, Any]]]:
     """For each row of X, at most `top` features that contribute 1 % or more of its score, the largest first.
 
     Parameters
     ----------
-    detector : fitted detector with `explain`
+    detector : fitted detector or pipeline
     columns : the features of X
-    X : rows as the detector sees them
-    frame : the same rows as they stood in the file, for the words of text columns
+    X : rows as the detector sees them; their index labels are unique
+    frame : the file's rows, by the same labels
+    ordinary : rows to compare with where the detector does not explain itself
     top : number of reasons per row
 
     Returns
     -------
     list of list of dict
-        `feature`; `value` (a number, or a text as it stood in the file); `direction`: "high" above the 95 % quantile,
-        "low" below the 5 % quantile, "rare" for a text in at most 5 % of the rows, "new" for one never seen, "missing",
-        else "ordinary" (then the combination of values is what is odd); `share` of the sum of the row's positive
-        contributions; `contribution` in the unit of the score; `usual`, a few words.
+        `feature`; `value` and what the model would have `expected`, each a number or a text of the file; `direction`:
+        "high", "low" or "equal" against what is expected, for a text "new" (never seen at fit), "rare" (in at most 5 %
+        of the rows) or "common", and "missing"; `usual`, a few words on 90 % of the fitted rows; `odd`, whether the
+        value is outside of that; `share` of the row's positive contributions; `contribution` in the score's unit.
     """
-    values, result = X.to_numpy(), []
-    for i, parts in enumerate(explain(detector, X)):
-        shares = parts / max(np.maximum(parts, 0).sum(), np.finfo(float).tiny)
-        largest = [j for j in np.argsort(-shares, kind="stable")[:top] if shares[j] >= MIN_SHARE]
-        row = []
-        for j in largest:
-            feature = columns.features[j]
-            row.append(
-                {
-                    "feature": feature.name,
-                    **_value(feature, float(values[i, j]), frame[feature.name].iloc[i]),
-                    "share": float(shares[j]),
-                    "contribution": float(parts[j]),
-                    "usual": _usual(feature),
-                }
-            )
-        result.append(row)
-    return result
+    step = max(1, len(ordinary) // BACKGROUND_ROWS)
+    table = explanations.reasons(detector, X, top=top, background=ordinary.iloc[::step], random_state=0)
+    features = {feature.name: feature for feature in columns.features}
+    found: dict[Any, list[dict[str, Any]]] = {label: [] for label in X.index}
+    for reason in table[table["share"] >= MIN_SHARE].to_dict("records"):
+        feature = features[reason["feature"]]
+        words = _text(feature, reason, frame) if feature.categories else _number(feature, reason)
+        numbers = {"share": float(reason["share"]), "contribution": float(reason["contribution"])}
+        found[reason["row"]].append({"feature": feature.name, **words, **numbers})
+    return list(found.values())
 
 
-def _value(feature: Feature, value: float, original: Any) -> dict[str, Any]:
-    if np.isnan(value):
-        return {"value": None, "direction": "missing"}
-    if feature.categories is None:
-        low, _, high = feature.usual
-        return {"value": value, "direction": "high" if value > high else "low" if value < low else "ordinary"}
-    place = int(value)
-    share = feature.usual[place] if place < len(feature.usual) else 0.0
+def _number(feature: Feature, reason: dict[str, Any]) -> dict[str, Any]:
+    low, median, high = feature.usual
+    value = float(reason["value"])
+    expected = median if pd.isna(reason["expected"]) else float(reason["expected"])
+    usual = f"{number(low, 3)} to {number(high, 3)}" if low < high else number(low, 3)
+    if math.isnan(value):
+        return {"value": None, "expected": expected, "direction": "missing", "usual": usual, "odd": True}
+    direction = "high" if value > expected else "low" if value < expected else "equal"
     return {
-        "value": str(original),
-        "direction": "new" if share == 0 else "rare" if share <= 0.05 else "ordinary",
+        "value": value,
+        "expected": expected,
+        "direction": direction,
+        "usual": usual,
+        "odd": not low <= value <= high,
     }
 
 
-def _usual(feature: Feature) -> str:
-    if feature.categories is None:
-        low, _, high = feature.usual
-        return f"{number(low, 3)} to {number(high, 3)}" if low < high else number(low, 3)
-    return f"{feature.categories[0]} ({feature.usual[0]:.0%})"
+def _text(feature: Feature, reason: dict[str, Any], frame: pd.DataFrame) -> dict[str, Any]:
+    categories = feature.categories or ()
+    place = reason["value"]
+    share = 0.0 if pd.isna(place) or place >= len(categories) else feature.usual[int(place)]
+    direction = "missing" if pd.isna(place) else "new" if share == 0 else "rare" if share <= RARE else "common"
+    return {
+        "value": None if pd.isna(place) else str(frame.loc[reason["row"], feature.name]),
+        "expected": categories[0],
+        "direction": direction,
+        "usual": f"{categories[0]} {feature.usual[0]:.0%}",
+        "odd": share <= RARE,
+    }

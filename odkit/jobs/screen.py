@@ -25,6 +25,7 @@ REASON_COLUMNS: dict[str, Literal["left", "right"]] = {
     "because of": "left",
     "value": "right",
     "which is": "left",
+    "expected": "right",
     "usually": "left",
     "share": "right",
 }
@@ -124,12 +125,15 @@ def show_records(records: Iterable[Mapping[str, Any]], *, as_json: bool = False,
 
 
 def _show_top(top: list[dict[str, Any]]) -> None:
-    keys = [name for name in top[0] if name not in ("anomaly_score", "is_outlier", "reasons")]
+    keys = [name for name in top[0] if name not in ("anomaly_score", "is_outlier", "p_value", "reasons")]
+    tested = "p_value" in top[0]
     explained = any(record["reasons"] for record in top)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in keys:
         table.add_column(Text(str(name)))
     table.add_column("score", justify="right")
+    if tested:
+        table.add_column("p-value", justify="right")
     table.add_column("flag")
     for name, justify in REASON_COLUMNS.items() if explained else ():
         table.add_column(name, justify=justify)
@@ -138,11 +142,12 @@ def _show_top(top: list[dict[str, Any]]) -> None:
             first = i == 0
             row = [_cell(record[name]) if first else "" for name in keys]
             row.append(f"{record['anomaly_score']:,.2f}" if first else "")
+            row += [number(record["p_value"], 2) if first else ""] if tested else []
             row.append(Text("outlier", style="bold red") if first and record["is_outlier"] else "")
             if reason is not None:
-                strong = "" if reason["direction"] == "ordinary" else "bold"
-                row += [_cell(reason["feature"], strong), _cell(reason["value"]), _cell(reason["direction"], strong)]
-                row += [_cell(reason["usual"], "dim"), f"{reason['share']:.0%}"]
+                strong = "bold" if reason["odd"] else ""
+                row += [_cell(reason["feature"], strong), _cell(reason["value"], strong), _cell(reason["direction"])]
+                row += [_cell(reason["expected"]), _cell(reason["usual"], "dim"), f"{reason['share']:.0%}"]
             table.add_row(*row)
     _console().print(table)
 

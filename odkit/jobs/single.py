@@ -98,7 +98,8 @@ class Scored:
     Attributes
     ----------
     frame : ids (or `row`, counted from 0), `anomaly_score`, `is_outlier`, ...; one row per row of the files, in order
-    top : the most anomalous rows as dicts: ids, `anomaly_score`, `is_outlier`, `reasons` (see `jobs.reasons`)
+    top : the most anomalous rows as dicts: ids, `anomaly_score`, `is_outlier`, `p_value` where the detector has it,
+        `reasons` (see `jobs.reasons`)
     detector : the fitted detector
     n_features : number of columns that it saw
     flagged, unscored : numbers of rows
@@ -172,11 +173,14 @@ def score(
     frame = _score_rows(detector, X if good.all() else X[good], explain, progress)
     listed_rows = frame["anomaly_score"].nlargest(top).index if top else frame.index[:0]
     keys = _keys(source, table, frame.columns)
-    records = pd.concat([keys, frame[["anomaly_score", "is_outlier"]]], axis=1).loc[listed_rows].to_dict("records")
+    shown = [name for name in ("anomaly_score", "is_outlier", "p_value") if name in frame.columns]
+    records = pd.concat([keys, frame[shown]], axis=1).loc[listed_rows].to_dict("records")
+    flags = frame["is_outlier"]
+    ordinary = X.loc[flags.index if flags.all() else flags.index[~flags]]
     try:
-        parts = reasons(detector, columns, X.loc[listed_rows], table.frame.loc[listed_rows], top=SHOWN)
+        parts = reasons(detector, columns, X.loc[listed_rows], table.frame, ordinary, top=SHOWN) if top else []
     except TypeError as error:  # it says why this detector or pipeline has no reasons
-        notes.append(str(error).removeprefix("explain: "))
+        notes.append(f"no reasons: {str(error).partition(': ')[2]}")
         parts = [[] for _ in records]
     unscored = int(len(good) - good.sum())
     if unscored:

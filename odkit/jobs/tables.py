@@ -218,9 +218,7 @@ def _read_arrays(path: Path) -> tuple[pd.DataFrame, list[str]]:
     name = "X" if "X" in arrays else next(iter(tables)) if len(tables) == 1 else None
     if name is None or arrays[name].ndim != 2:
         shapes = ", ".join(f"{each} {array.shape}" for each, array in sorted(arrays.items()))
-        raise ValueError(
-            f"{path.name} needs a two-dimensional array X of rows and columns; it has {shapes or 'nothing'}"
-        )
+        raise ValueError(f"{path.name} needs an array X of rows and columns; it has {shapes or 'no array'}")
     rows = arrays[name]
     frame = pd.DataFrame(rows, columns=[f"column_{j}" for j in range(rows.shape[1])])
     beside = [

@@ -98,6 +98,8 @@ class Archive:
 
     def __init__(self, path: str | os.PathLike, max_bytes: int) -> None:
         self.name = Path(path).name
+        if not os.path.exists(path):
+            raise FileNotFoundError(f"there is no model file {os.fspath(path)}")
         self._file = open(path, "rb")  # noqa: SIM115  closed by __exit__
         try:
             self._check_ends(max_bytes)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from odkit.kernels.cpu.pixels import Curve, region_curve
+from odkit.kernels.cpu.pixels import Curve, region_curve, top_mean
 
 __all__ = ["OracleF1", "au_pro", "f1_max", "image_score", "pixel_ap", "pixel_auroc"]
 
@@ -123,20 +123,16 @@ def image_score(maps: ArrayLike, rule: str | tuple[str, float] = "max") -> NDArr
     rule : {"max", "mean"} or ("top", share), default="max"
         The largest pixel, the mean, or the mean of the largest `share` in (0, 1] of the pixels, at least one.
     """
-    flat = np.asarray(maps)
-    if flat.ndim != 3:
-        raise ValueError(f"image_score: maps have shape {flat.shape}; (n_images, height, width) is needed")
-    flat = flat.reshape(len(flat), -1)
-    if rule == "max":
-        return flat.max(axis=1).astype(np.float64)
-    if rule == "mean":
-        return flat.mean(axis=1, dtype=np.float64)
+    stack = np.asarray(maps)
+    if stack.ndim != 3:
+        raise ValueError(f"image_score: maps have shape {stack.shape}; (n_images, height, width) is needed")
+    if rule in ("max", "mean"):
+        return top_mean(stack, 0.0 if rule == "max" else 1.0)
     if not (isinstance(rule, tuple) and len(rule) == 2 and rule[0] == "top" and isinstance(rule[1], Real)):
         raise ValueError(f"image_score: rule={rule!r} is unknown; 'max', 'mean' or ('top', share) is allowed")
     if not 0 < rule[1] <= 1:
         raise ValueError(f"image_score: the share of ('top', {rule[1]!r}) must lie in (0, 1]")
-    k = max(1, int(rule[1] * flat.shape[1]))
-    return np.partition(flat, flat.shape[1] - k, axis=1)[:, -k:].mean(axis=1, dtype=np.float64)
+    return top_mean(stack, float(rule[1]))
 
 
 def _checked(who: str, masks: ArrayLike, maps: ArrayLike) -> tuple[NDArray[np.bool_], NDArray]:

@@ -1,4 +1,4 @@
-"""Counts of scores above every threshold that matters: those at which a wanted score enters.
+"""Scores of pixels: the top of a map, and counts above every threshold that matters, those where a wanted one enters.
 
 Between two wanted scores only unwanted ones enter, so the whole curve is known from its corners at wanted scores. The
 unwanted scores (most pixels of a map) are sorted as bare values, which is several times faster than an argsort.
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Curve", "region_curve"]
+__all__ = ["Curve", "region_curve", "top_mean"]
 
 
 class Curve(NamedTuple):
@@ -61,3 +61,10 @@ def region_curve(wanted: NDArray, weight: NDArray, unwanted: NDArray) -> Curve:
         unwanted.size - np.searchsorted(ascending, threshold, side="right"),
         unwanted.size - np.searchsorted(ascending, threshold, side="left"),
     )
+
+
+def top_mean(maps: NDArray, share: float) -> NDArray[np.float64]:
+    """Mean of the largest `share` in [0, 1] of the pixels of each map (n, ...), at least of one pixel: shape (n,)."""
+    flat = maps.reshape(len(maps), -1)
+    n_top = max(1, int(share * flat.shape[1]))
+    return np.partition(flat, flat.shape[1] - n_top, axis=1)[:, -n_top:].mean(axis=1, dtype=np.float64)

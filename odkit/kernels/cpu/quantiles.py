@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainccinv
 
-__all__ = ["chi2_quantile", "conformal_quantile", "gamma_quantile"]
+__all__ = ["chi2_quantile", "conformal_quantile", "conformal_rank", "gamma_quantile"]
 
 
 def conformal_quantile(values: NDArray, fpr: float) -> float:
@@ -14,9 +14,13 @@ def conformal_quantile(values: NDArray, fpr: float) -> float:
 
     For exchangeable values, one more of them lies above it with probability at most fpr, if n >= 1/fpr - 1.
     """
-    n = len(values)
-    rank = min(math.ceil((n + 1) * (1 - fpr) - 1e-9), n)  # 1e-9: 0.99 * 100 is not 99 in binary
+    rank = conformal_rank(len(values), fpr)
     return float(np.partition(values, rank - 1)[rank - 1])
+
+
+def conformal_rank(n: int, fpr: float) -> int:
+    """Rank of the conformal quantile among n values, from 1 (the smallest) to n."""
+    return min(math.ceil((n + 1) * (1 - fpr) - 1e-9), n)  # 1e-9: 0.99 * 100 is not 99 in binary
 
 
 def gamma_quantile(values: NDArray, fpr: float) -> float:

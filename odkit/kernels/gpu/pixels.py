@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["Curve", "region_curve"]
+__all__ = ["Curve", "region_curve", "top_mean"]
 
 
 class Curve(NamedTuple):
@@ -32,3 +32,9 @@ def region_curve(wanted: torch.Tensor, weight: torch.Tensor, unwanted: torch.Ten
         unwanted.numel() - torch.searchsorted(ascending, threshold, side="right"),
         unwanted.numel() - torch.searchsorted(ascending, threshold, side="left"),
     )
+
+
+def top_mean(maps: torch.Tensor, share: float) -> torch.Tensor:
+    """Mean of the largest `share` in [0, 1] of the pixels of each map (n, ...), at least of one pixel: shape (n,)."""
+    flat = maps.reshape(len(maps), -1)
+    return flat.topk(max(1, int(share * flat.shape[1])), dim=1).values.double().mean(dim=1)

@@ -39,7 +39,11 @@ FORMAT = "odkit-model"
 SCHEMA_VERSION = 1
 
 # named tuples that detectors keep as state: name -> module
-RECORDS = {"Calibration": "odkit.decide.calibration", "TailTable": "odkit.kernels.cpu.ecdf"}
+RECORDS = {
+    "Calibration": "odkit.decide.calibration",
+    "Summary": "odkit.kernels.cpu.ranks",
+    "TailTable": "odkit.kernels.cpu.ecdf",
+}
 
 # what holds other estimators; the detectors themselves are those of the catalog
 WRAPPERS = {"Conformal": "odkit.decide.conformal", "Pipeline": "sklearn.pipeline"}

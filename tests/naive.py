@@ -425,3 +425,49 @@ def em_step(X, weights, means, covariances, reg_covar, kind):
     }[kind]
     new_covariances = [shape(S, N) + reg_covar * np.eye(d) for S, N in zip(scatter, mass, strict=True)]
     return np.mean(log_p), mass / n, np.array(new_means), np.array(new_covariances)
+
+
+# --- ranks: a summary is a list of (value, a, b, c, e) and the number n of training values
+
+
+def rank_summary(column):
+    """Every distinct value v with #{< v} twice and #{<= v} twice; missing values are left out."""
+    column = [v for v in np.asarray(column, dtype=float).tolist() if v == v]
+    entries = []
+    for v in sorted(set(column)):
+        below, upto = sum(u < v for u in column), sum(u <= v for u in column)
+        entries.append((v, below, below, upto, upto))
+    return entries, len(column)
+
+
+def rank_bounds(summary, x):
+    """a, b, c, e at x: its own where x is kept, else c of the last value below and b of the first above, twice."""
+    entries, n = summary
+    low, high = 0, n
+    for v, a, b, c, e in entries:
+        if v == x:
+            return a, b, c, e
+        if v < x:
+            low = c
+        if v > x:
+            high = min(high, b)
+    return low, high, low, high
+
+
+def merged_ranks(summaries):
+    """The union of the values with the sums of the bounds."""
+    union = sorted({entry[0] for entries, _ in summaries for entry in entries})
+    bounds = [np.sum([rank_bounds(summary, v) for summary in summaries], axis=0).tolist() for v in union]
+    return [(v, *four) for v, four in zip(union, bounds, strict=True)], sum(n for _, n in summaries)
+
+
+def thinned_ranks(summary, budget):
+    """From each kept value to the last one whose b is at most both limits, at least to the next."""
+    entries, n = summary
+    kept, i = entries[:1], 0
+    while i < len(entries) - 1:
+        c, growth = entries[i][3], np.exp(2 * budget)
+        limit = min(c * growth, n - (n - c) / growth)
+        i = max([i + 1] + [j for j in range(i + 1, len(entries)) if entries[j][2] <= limit])
+        kept.append(entries[i])
+    return kept, n

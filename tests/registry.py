@@ -6,6 +6,7 @@ DETECTORS = [
     odkit.ECOD(),
     odkit.ECOD(aggregation="paper", tail=None),
     odkit.ECOD(nan_policy="neutral", n_jobs=2),
+    odkit.ECOD(compression=0.02),
     odkit.GMM(),
     odkit.GMM("auto", covariance_type="diag", reg_covar=1e-3, random_state=1),
     odkit.GMM("auto", covariance_type="tied", reg_covar=1e-3, n_init=2, n_jobs=2, random_state=0),

@@ -8,9 +8,10 @@ import numpy as np
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 
+from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import DetectorTags
-from odkit.kernels.cpu import ecdf
+from odkit.kernels.cpu import ecdf, stream
 from odkit.mergeable import Mergeable
 
 __all__ = ["ECOD"]
@@ -21,7 +22,8 @@ class ECOD(Mergeable):
 
     For every feature it takes the share of training values at least as small, and the share at least as large, as the
     row's value, turns both into `-log p`, and adds over the features. No distances, no training loop, nothing to tune,
-    no scaling needed; new rows are compared with the training rows only.
+    no scaling needed; new rows are compared with the training rows only. Training rows may come in blocks and parts
+    (`partial_fit`, `merge`), which gives the model of one `fit` to the bit or, compressed, within a stated error.
 
     It sees one feature at a time. **It fails** where each value is ordinary and only the combination is odd (use
     `Mahalanobis`, `GMM` or `KNN`), where outliers sit between two modes of a feature, and on one-hot columns, where a
@@ -38,6 +40,10 @@ class ECOD(Mergeable):
         extremes. None: they all cost log n. Training scores do not depend on it.
     tail_cap : float > 0, default=50.0
         Most nats that the excess of one value may add.
+    compression : float in (0, 0.5] or None, default=None
+        None keeps the training columns. A number keeps a state whose size hardly grows with the rows and whose log
+        tail probabilities are within that many nats of the exact ones, for any order, blocks and merges; feed blocks of
+        16,384 rows or more. Streams and merges of small sets stay exact.
     nan_policy : {'error', 'neutral'}, default='error'
         'neutral': a missing cell contributes the feature's mean training contribution, so that missingness neither
         hides nor flags a row. Infinity is always an error.
@@ -47,6 +53,9 @@ class ECOD(Mergeable):
         Draws the sample of training rows that `offset_` is read from after `partial_fit` and `merge`; nothing else.
     n_jobs : int or None, default=None
         Threads, as in scikit-learn. Results do not depend on it, to the bit.
+    device : str or None, default=None
+        Where rows are scored: None or 'cpu' by compiled code, 'cuda', 'cuda:1' by torch (needs float64 there; equal to
+        1e-12 relative). Fitting sorts on the cpu.
 
     Attributes
     ----------
@@ -58,6 +67,8 @@ class ECOD(Mergeable):
         Sign of each feature's third central moment.
     tail_scale_ : ndarray of shape (2, n_features_in_)
         Mean excess of the smallest and of the largest training values, in the feature's unit.
+    tail_error_ : float
+        Largest error of a log tail probability, known from bounds: 0.0 when exact, else at most `compression`.
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -65,6 +76,8 @@ class ECOD(Mergeable):
     -----
     **Score:** minus the sum of -log tail probabilities, in nats; anomaly score in [0, d (log n + tail_cap)].
     **Cost:** fit O(d n log n); score O(m d log n), below a millisecond for one row; memory about one copy of X.
+    Compressed: some log(n)/compression numbers a feature to score with, some ten times that to go on learning, besides
+    at most 16,384 rows that wait and 4,096 that are sampled.
     **Source:** arXiv 2201.00382, Algorithm 1. Deviations: scoring is inductive (the paper and PyOD rank a new row
     within its batch), 'feature_max' is PyOD's aggregation, the tail excess is ours. Training scores equal PyOD's
     unless a column's skewness is exactly 0, where PyOD adds both tails.
@@ -94,11 +107,13 @@ class ECOD(Mergeable):
         "aggregation": [StrOptions({"feature_max", "paper"})],
         "tail": [StrOptions({"exponential"}), None],
         "tail_cap": [Interval(Real, 0, None, closed="neither")],
+        "compression": [Interval(Real, 0, 0.5, closed="right"), None],
         "nan_policy": [StrOptions({"error", "neutral"})],
         "random_state": ["random_state"],
         "n_jobs": [Integral, None],
+        "device": [str, None],
     }
-    _merge_parameters = ("aggregation", "nan_policy")
+    _merge_parameters = ("aggregation", "compression", "nan_policy")
 
     def __init__(
         self,
@@ -106,25 +121,35 @@ class ECOD(Mergeable):
         aggregation: str = "feature_max",
         tail: str | None = "exponential",
         tail_cap: float = 50.0,
+        compression: float | None = None,
         nan_policy: str = "error",
         contamination: float = 0.1,
         random_state: Any = None,
         n_jobs: int | None = None,
+        device: str | None = None,
     ) -> None:
         self.aggregation = aggregation
         self.tail = tail
         self.tail_cap = tail_cap
+        self.compression = compression
         self.nan_policy = nan_policy
         self.contamination = contamination
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.device = device
 
     def __sklearn_tags__(self) -> DetectorTags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.nan_policy == "neutral"
         return tags
 
+    def _start(self) -> None:
+        kernels.on(self.device)  # an absent device is an error of the fit, not of the first score
+        super()._start()
+
     def _fit_score(self, X: NDArray) -> NDArray:
+        if self.compression is not None:
+            return super()._fit_score(X)
         # training scores come from the ranks that sorting gives anyway, and equal `_score(X)` to the bit
         self._start()
         stats, sums = self._sort(X)
@@ -132,36 +157,43 @@ class ECOD(Mergeable):
         return -sums.max(axis=0)
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
-        return self._sort(self._as_keys(X) if hasattr(self, "_stats") else X)[0]
+        X = self._as_keys(X) if hasattr(self, "_stats") else X
+        if self.compression is not None:
+            return stream.remember(X, self.compression, n_jobs=self._jobs)
+        return self._sort(X)[0]
 
     def _sort(self, X: NDArray) -> tuple[dict[str, Any], NDArray]:
-        split = self.aggregation == "paper"
-        table, signs, sums = ecdf.sorted_columns(X, split=split, n_jobs=effective_n_jobs(self.n_jobs))
+        table, signs, sums = ecdf.sorted_columns(X, split=self.aggregation == "paper", n_jobs=self._jobs)
         return {"table": table, "signs": signs}, sums
 
     def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+        if self.compression is not None:
+            return stream.merge_memories(a, b, self.compression, n_jobs=self._jobs)
         table, signs = ecdf.merge_columns(a["table"], b["table"])
         return {"table": table, "signs": signs}
 
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
-        self._table, self.skewness_sign_ = stats["table"], stats["signs"]
-        self.tail_scale_ = self._table.scales
-        d = self._table.sizes.size
-        if (self._table.sizes == 0).any():
-            names = getattr(self, "feature_names_in_", np.arange(d))[self._table.sizes == 0]
+        if self.compression is not None:
+            table, signs, means, error = stream.tail_table(stats, self.compression, n_jobs=self._jobs)
+        else:
+            table, signs, error = stats["table"], stats["signs"], 0.0
+            means = ecdf.feature_means(table) if self.nan_policy == "neutral" else np.zeros((3, table.sizes.size))
+        if (table.sizes == 0).any():
+            names = getattr(self, "feature_names_in_", np.arange(table.sizes.size))[table.sizes == 0]
             warnings.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0", stacklevel=2)
-        self._missing = ecdf.feature_means(self._table) if self.nan_policy == "neutral" else np.zeros((3, d))
+        self._table, self.skewness_sign_, self._missing, self.tail_error_ = table, signs, means, error
+        self.tail_scale_ = table.scales
 
     def _merge_key(self) -> dict[str, Any]:
         return {**super()._merge_key(), "dtype": str(self._table.values.dtype)}
 
     def _score(self, X: NDArray) -> NDArray:
-        X = self._as_keys(X)
-        jobs = effective_n_jobs(self.n_jobs)
+        k, X, table = self._on_device(X)
+        missing = k.array(self._missing)
         if self.aggregation == "feature_max":
-            return -ecdf.tail_max(X, self._table, self._cap, self._missing, n_jobs=jobs)
-        sums = ecdf.tail_sums(X, self._table, self.skewness_sign_, self._cap, self._missing, n_jobs=jobs)
-        return -sums.max(axis=0)
+            return -k.numpy(k.ecdf.tail_max(X, table, self._cap, missing, n_jobs=self._jobs))
+        signs = k.array(self.skewness_sign_)
+        return -k.numpy(k.ecdf.tail_sums(X, table, signs, self._cap, missing, n_jobs=self._jobs)).max(axis=0)
 
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Contribution of each feature to the anomaly score, (n_samples, n_features), in nats, >= 0.
@@ -170,8 +202,9 @@ class ECOD(Mergeable):
         order they give the anomaly score to the bit (`np.add.accumulate`); `numpy.sum` adds pairwise: to 1e-12.
         """
         check_is_fitted(self)
-        X = self._as_keys(self._validate(X, reset=False))
-        left, right = ecdf.tail_terms(X, self._table, self._cap, n_jobs=effective_n_jobs(self.n_jobs))
+        X = self._validate(X, reset=False)
+        k, cells, table = self._on_device(X)
+        left, right = map(k.numpy, k.ecdf.tail_terms(cells, table, self._cap, n_jobs=self._jobs))
         absent = np.isnan(X)
         if self.aggregation == "feature_max":
             return np.where(absent, self._missing[2], np.maximum(left, right))
@@ -187,6 +220,15 @@ class ECOD(Mergeable):
         X = self._validate(X, reset=False)
         return np.tile(ecdf.medians(self._table), (X.shape[0], 1))
 
+    def _on_device(self, X: NDArray) -> tuple[kernels.Backend, Any, Any]:
+        """The kernels, X and the table where rows are scored."""
+        k = kernels.on(self.device)
+        return k, k.array(self._as_keys(X)), ecdf.TailTable(*map(k.array, self._table))
+
+    @property
+    def _jobs(self) -> int:
+        return effective_n_jobs(self.n_jobs)
+
     @property
     def _cap(self) -> float:
         return 0.0 if self.tail is None else float(self.tail_cap)
@@ -199,5 +241,9 @@ class ECOD(Mergeable):
     def _check_state(self) -> None:
         """Refuse a state that the compiled kernels, which check no bounds, must not see."""
         ecdf.check_table(self._table, self.n_features_in_)
+        if self.compression is not None:
+            stream.check_memory(self._stats, self.n_features_in_)
+        else:
+            ecdf.check_table(self._stats["table"], self.n_features_in_)
         if self.skewness_sign_.shape != (self.n_features_in_,) or self._missing.shape != (3, self.n_features_in_):
             raise ValueError("ECOD: skewness_sign_ or _missing does not fit n_features_in_")

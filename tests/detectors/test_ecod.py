@@ -1,5 +1,7 @@
 """ECOD: golden values, PyOD's training scores, the anchors on real data, and its properties."""
 
+import itertools
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,8 +77,8 @@ def test_explanations_add_up_to_the_bit():
     rng = np.random.default_rng(2)
     X, Q = rng.lognormal(size=(400, 7)), rng.lognormal(size=(80, 7)) * 3
     Q[::5, 2] = np.nan
-    for aggregation in ("feature_max", "paper"):
-        detector = ECOD(aggregation=aggregation, nan_policy="neutral").fit(X)
+    for aggregation, compression in itertools.product(("feature_max", "paper"), (None, 0.1)):
+        detector = ECOD(aggregation=aggregation, compression=compression, nan_policy="neutral").fit(X)
         parts = detector.explain(Q)
         assert (parts >= 0).all()
         np.testing.assert_array_equal(np.add.accumulate(parts, axis=1)[:, -1], -detector.score_samples(Q))
@@ -86,7 +88,8 @@ def test_explanations_add_up_to_the_bit():
 @given(st.integers(0, 10_000), st.integers(2, 40), st.sampled_from(["feature_max", "paper"]))
 def test_properties(seed, n, aggregation):
     rng = np.random.default_rng(seed)
-    X = np.round(rng.standard_t(3, size=(n, 3)), rng.integers(0, 4))
+    grid = 2.0 ** rng.integers(0, 11)  # so that moving X by 8 is exact, and a symmetric column stays one
+    X = np.round(rng.standard_t(3, size=(n, 3)) * grid) / grid
     Q = np.vstack([X[: n // 2 + 1], rng.normal(size=(5, 3)) * 4])
     detector = ECOD(aggregation=aggregation).fit(X)
     scores = detector.score_samples(Q)
@@ -130,6 +133,89 @@ def test_what_cannot_be_merged_is_named():
         detector.merge(ECOD().fit(X.astype(np.float32)))
     with pytest.raises(ValueError, match="n_features_in_ is 2 here and 1"):
         detector.merge(ECOD().fit(X[:, :1]))
+    with pytest.raises(ValueError, match=r"compression is None here and 0\.1 in the other"):
+        detector.merge(ECOD(compression=0.1).fit(X))
+    with pytest.raises(ValueError, match=r"compression is 0\.1 here and 0\.2 in the other"):
+        ECOD(compression=0.1).fit(X).merge(ECOD(compression=0.2).fit(X))
+
+
+@pytest.mark.parametrize("compression", [None, 0.1])
+def test_a_block_with_other_columns_is_refused(compression):
+    frame = pd.DataFrame(np.random.default_rng(5).normal(size=(30, 2)), columns=["a", "b"])
+    detector = ECOD(compression=compression).partial_fit(frame)
+    before = detector.score_samples(frame)
+    with pytest.raises(ValueError, match="c"):
+        detector.partial_fit(frame.assign(c=1.0))
+    with pytest.raises(ValueError, match="'b' stands where 'a' was"):
+        detector.partial_fit(frame[["b", "a"]])
+    with pytest.warns(UserWarning, match="valid feature names"), pytest.raises(ValueError, match="2 features"):
+        detector.partial_fit(np.ones((5, 3)))
+    np.testing.assert_array_equal(detector.score_samples(frame), before)
+    assert detector.n_samples_seen_ == 30
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.02, 0.1]), st.sampled_from(["feature_max", "paper"]))
+def test_compressed_scores_are_within_the_error_that_they_name(seed, eps, aggregation):
+    rng = np.random.default_rng(seed)
+    n, d = int(rng.integers(2, 60_000)), 3
+    X = np.column_stack([np.sort(rng.standard_cauchy(n)), rng.poisson(5, n), rng.lognormal(size=n).round(3)])
+    exact = ECOD(aggregation=aggregation).fit(X)
+    one = ECOD(aggregation=aggregation, compression=eps).fit(X)
+    parts = [
+        ECOD(aggregation=aggregation, compression=eps).partial_fit(part) for part in np.array_split(X, 5) if len(part)
+    ]
+    merged = parts[-1]
+    for part in parts[-2::-1]:
+        merged.merge(part)
+    Q = np.vstack([X[:: max(1, n // 500)], rng.normal(size=(100, d)) * 20])
+    for compressed in (one, merged):
+        error = np.abs(compressed.score_samples(Q) - exact.score_samples(Q)).max()
+        assert error <= d * compressed.tail_error_ + 1e-9
+        assert 0 <= compressed.tail_error_ <= eps + 1e-12
+        np.testing.assert_array_equal(compressed.tail_scale_, exact.tail_scale_)
+        np.testing.assert_array_equal(compressed.skewness_sign_, exact.skewness_sign_)
+        assert compressed.n_samples_seen_ == n
+        assert abs(one.offset_ - exact.offset_) <= d * eps + 1e-9
+
+
+def test_small_sets_lose_nothing_by_compression():
+    rng = np.random.default_rng(6)
+    X = np.column_stack([rng.normal(size=90), rng.integers(0, 9, 90)])
+    exact, compressed = ECOD().fit(X), ECOD(compression=0.01).fit(X[:50]).partial_fit(X[50:])
+    assert exact.tail_error_ == compressed.tail_error_ == 0.0
+    np.testing.assert_array_equal(compressed.score_samples(X * 1.1), exact.score_samples(X * 1.1))
+    assert compressed.offset_ == exact.offset_
+
+
+@pytest.mark.parametrize("parameters", [{}, {"aggregation": "paper"}, {"compression": 0.1, "nan_policy": "neutral"}])
+def test_a_torch_device_scores_alike(parameters):
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(7)
+    X, Q = rng.lognormal(size=(500, 4)), rng.lognormal(size=(60, 4)) * 2
+    here, there = ECOD(**parameters).fit(X), ECOD(device="torch", **parameters).fit(X)
+    np.testing.assert_allclose(there.score_samples(Q), here.score_samples(Q), rtol=1e-12)
+    np.testing.assert_allclose(there.explain(Q), here.explain(Q), rtol=1e-12)
+    assert there.offset_ == pytest.approx(here.offset_, rel=1e-12)
+
+
+def test_a_missing_device_is_an_error_of_the_fit():
+    with pytest.raises(RuntimeError, match="abacus"):
+        ECOD(device="abacus").fit(ROWS)
+
+
+def test_a_damaged_state_is_refused():
+    X = np.random.default_rng(8).normal(size=(20_000, 2))
+    for parameters in ({}, {"compression": 0.1}):
+        detector = ECOD(**parameters).fit(X)
+        detector._check_state()
+        detector._table = detector._table._replace(offsets=detector._table.offsets + 1)
+        with pytest.raises(ValueError, match="damaged"):
+            detector._check_state()
+    detector = ECOD(compression=0.1).fit(X)
+    detector._stats["extremes"] = detector._stats["extremes"][:, :1]
+    with pytest.raises(ValueError, match="memory of the training rows is damaged"):
+        detector._check_state()
 
 
 def test_float32_keeps_its_ties():
@@ -141,7 +227,15 @@ def test_float32_keeps_its_ties():
 
 @pytest.mark.parametrize(
     "bad",
-    [{"aggregation": "mean"}, {"tail": "pareto"}, {"tail_cap": 0}, {"contamination": 0.6}, {"nan_policy": "drop"}],
+    [
+        {"aggregation": "mean"},
+        {"tail": "pareto"},
+        {"tail_cap": 0},
+        {"contamination": 0.6},
+        {"nan_policy": "drop"},
+        {"compression": 0.0},
+        {"compression": 0.6},
+    ],
 )
 def test_bad_parameters_are_named(bad):
     with pytest.raises(ValueError, match=f"The '{next(iter(bad))}' parameter of ECOD"):

@@ -1,5 +1,6 @@
 """Tail counts of single features: numpy and numba give the same bits, and both the plain formula."""
 
+import inspect
 import sys
 
 import numpy as np
@@ -8,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from odkit.kernels.cpu import ecdf
+from odkit import kernels
+from odkit.kernels.cpu import ecdf, stream
 from tests import naive
 
 CAP = 50.0
@@ -165,3 +167,55 @@ def test_a_damaged_table_is_refused(field, spoil, message):
     ecdf.check_table(table, 2)
     with pytest.raises(ValueError, match=message):
         ecdf.check_table(table._replace(**{field: spoil(getattr(table, field))}), 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("form", ["as fitted", "tabled"])
+@pytest.mark.parametrize("cap", [0.0, CAP])
+def test_the_torch_twins_agree(dtype, form, cap, monkeypatch):
+    pytest.importorskip("torch")
+    rng = np.random.default_rng(4)
+    X = np.column_stack([columns(kind, 400, rng) for kind in KINDS[:6]]).astype(dtype)
+    X = np.column_stack([X, np.full(400, np.nan, dtype), np.where(rng.random(400) < 0.3, np.nan, X[:, 0])])
+    Q = np.vstack([X, X * 3, X - 1])
+    Q[rng.random(Q.shape) < 0.1] = np.nan
+    table, signs, _ = ecdf.sorted_columns(X)
+    missing = ecdf.feature_means(table)
+    if form == "tabled":
+        table, signs, missing, _ = stream.tail_table(stream.remember(X, 0.1), 0.1)
+    there = np.where(np.isnan(Q), dtype(0), Q)
+    k = kernels.on("torch")
+    monkeypatch.setattr(k.ecdf, "BLOCK_CELLS", 1000)  # several blocks of rows
+    twin = table._make(map(k.array, table))
+    found = [
+        k.ecdf.tail_max(k.array(Q), twin, cap, k.array(missing)),
+        k.ecdf.tail_sums(k.array(Q), twin, k.array(signs), cap, k.array(missing)),
+        *k.ecdf.tail_terms(k.array(there), twin, cap),
+    ]
+    expected = [
+        ecdf.tail_max(Q, table, cap, missing),
+        ecdf.tail_sums(Q, table, signs, cap, missing),
+        *ecdf.tail_terms(there, table, cap),
+    ]
+    for tensor, array in zip(found, expected, strict=True):
+        np.testing.assert_allclose(k.numpy(tensor), array, rtol=1e-12)
+
+
+def test_the_torch_twins_take_the_same_arguments():
+    pytest.importorskip("torch")
+    twin = kernels.on("torch").ecdf
+    for name in twin.__all__:
+        ours, theirs = (inspect.signature(getattr(module, name)).parameters for module in (ecdf, twin))
+        assert [(p.name, p.kind, p.default) for p in ours.values()] == [
+            (p.name, p.kind, p.default) for p in theirs.values()
+        ]
+
+
+def test_torch_takes_a_table_without_any_value():
+    pytest.importorskip("torch")
+    k = kernels.on("torch")
+    empty = np.full((3, 2), np.nan)
+    for table in (ecdf.sorted_columns(empty)[0], stream.tail_table(stream.remember(empty, 0.1), 0.1)[0]):
+        twin = table._make(map(k.array, table))
+        scores = k.ecdf.tail_max(k.array(np.ones((4, 2))), twin, CAP, k.array(np.zeros((3, 2))))
+        assert k.numpy(scores).tolist() == [0.0] * 4

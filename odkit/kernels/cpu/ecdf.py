@@ -12,13 +12,16 @@ numba and every chunk size give the same bits.
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from odkit.kernels.cpu.chunks import over_items, over_rows
 from odkit.kernels.cpu.jit import compiled
 
 __all__ = [
+    "TABLED",
+    "TAIL_ROWS",
     "TailTable",
+    "centred",
     "check_table",
     "columns_of",
     "feature_means",
@@ -28,12 +31,15 @@ __all__ = [
     "skewness_sign",
     "sorted_columns",
     "tail_max",
+    "tail_scale",
     "tail_sums",
     "tail_terms",
+    "third_moment_sign",
 ]
 
 _JIT = "odkit.kernels.cpu.ecdf_jit"
 BLOCK = 4  # features sorted at once while fitting: 32 bytes of scratch a row
+TABLED = -2  # in `count_offsets`: the costs stand at the keys and in the gaps between them
 TAIL_ROWS = 1023  # most extremes that a tail scale is read from: 1024 kept values give it exactly
 
 
@@ -43,16 +49,19 @@ class TailTable(NamedTuple):
     Attributes
     ----------
     values : (sum of keys,) float32 or float64
-        Keys of all features one after the other, each ascending: the sorted column, or its distinct values where
-        those are few enough to take no more memory.
+        Keys of all features one after the other, each ascending, in one of three forms: the sorted column; its distinct
+        values, where those are few enough to take no more memory; *tabled*, some of the distinct values, the smallest
+        and the largest among them (`stream.py`).
     offsets : (d + 1,) int64
         Feature j owns `values[offsets[j]:offsets[j + 1]]`.
     counts : (sum of keys + 1,) int32 or int64
         For features kept as distinct values: cumulative counts, `counts[i]` training values among the first i keys.
     count_offsets : (d,) int64
-        Where the feature's counts start, -1 for a feature kept as a sorted column.
+        Where the feature's counts start, -1 for a feature kept as a sorted column, -2 for a tabled one.
     costs : float64
-        Tables log(n / t), t = 0..n (t = 0 as t = 1), one per distinct number of training values.
+        Tables log(n / t), t = 0..n (t = 0 as t = 1), one per distinct number of training values. For tabled features
+        with m keys: 2 m + 1 left costs by #{keys < x} + #{keys <= x}, then as many right costs by #{keys > x} +
+        #{keys >= x}.
     cost_offsets : (d,) int64
         Where the feature's table starts.
     sizes : (d,) int64
@@ -136,27 +145,45 @@ def _runs(ordered: NDArray) -> tuple[NDArray, NDArray]:
     return starts, np.append(starts[1:], ordered.size)[: starts.size]
 
 
-def _tail_scale(ordered: NDArray) -> tuple[float, float]:
-    """Mean excess of the k smallest and of the k largest values over the next one."""
-    n = ordered.size
+def tail_scale(low: NDArray, high: NDArray, n: int) -> tuple[float, float]:
+    """Mean excess of the k smallest and of the k largest of n values over the next one.
+
+    low starts with the smallest values, high ends with the largest, both ascending: the sorted column twice, or
+    its ends of at least min(n, 1024) values.
+    """
     k = min(max(5, int(np.sqrt(n))), n - 1, TAIL_ROWS)
     if k < 1:
         return 0.0, 0.0
-    low, high = ordered[: k + 1].astype(np.float64), ordered[n - k - 1 :].astype(np.float64)
+    low, high = low[: k + 1].astype(np.float64), high[-k - 1 :].astype(np.float64)
     with np.errstate(over="ignore"):
         return float((low[k] - low[:k]).mean()), float((high[1:] - high[0]).mean())
+
+
+def centred(ordered: NDArray) -> tuple[NDArray[np.float64], float, int]:
+    """z, mean and exponent of a sorted column, with values = 2^exponent (mean + z): cubes of huge z stay finite."""
+    largest = max(abs(float(ordered[0])), abs(float(ordered[-1]))) if ordered.size else 0.0
+    exponent = int(np.frexp(largest)[1]) if largest else -2000  # of no weight beside another block's exponent
+    z = np.ldexp(ordered.astype(np.float64), -exponent)  # powers of two are exact
+    mean = 0.0
+    for _ in range(2 * bool(z.size)):  # far from 0 the first mean is off by more than the cubes can bear
+        rest = float(z.mean())
+        z -= rest
+        mean += rest
+    return z, mean, exponent
+
+
+def third_moment_sign(third: ArrayLike, n: ArrayLike, reach: ArrayLike) -> NDArray[np.int64]:
+    """Sign of a sum of n cubes of deviations of at most `reach`, 0 within its rounding error."""
+    noise = 4 * np.finfo(np.float64).eps * np.asarray(n) * np.asarray(reach) ** 3
+    return np.where(np.abs(third) <= noise, 0, np.sign(third)).astype(np.int64)
 
 
 def skewness_sign(ordered: NDArray) -> int:
     """Sign (-1, 0, 1) of the third central moment of a sorted column, two passes in float64; 0 within rounding."""
     if ordered.size == 0 or ordered[0] == ordered[-1]:
         return 0
-    exponent = np.frexp(max(abs(float(ordered[0])), abs(float(ordered[-1]))))[1]
-    z = np.ldexp(ordered.astype(np.float64), -exponent)  # cubes of huge values stay finite; powers of two are exact
-    z -= z.mean()
-    third = (z * z * z).sum()
-    noise = 4 * np.finfo(np.float64).eps * z.size * max(-z[0], z[-1]) ** 3
-    return 0 if abs(third) <= noise else int(np.sign(third))
+    z, _, _ = centred(ordered)
+    return int(third_moment_sign((z * z * z).sum(), z.size, max(-z[0], z[-1])))
 
 
 def sorted_columns(
@@ -204,7 +231,7 @@ def sorted_columns(
             n_runs = starts.size
             for term, cost in zip(terms, (left, right) if split else (np.maximum(left, right),), strict=True):
                 term[order] = np.repeat(cost, stops - starts)
-        return ordered, n_runs, _tail_scale(ordered), skewness_sign(ordered)
+        return ordered, n_runs, tail_scale(ordered, ordered, ordered.size), skewness_sign(ordered)
 
     for first in range(0, d, block):
         width = min(block, d - first)
@@ -247,7 +274,8 @@ def _feature(table: TailTable, j: int) -> tuple[NDArray, NDArray | None, NDArray
     at = table.count_offsets[j]
     counts = None if at < 0 else table.counts[at : at + keys.size + 1]
     start = table.cost_offsets[j]
-    return keys, counts, table.costs[start : start + table.sizes[j] + 1]
+    size = table.sizes[j] + 1 if at != TABLED else 4 * keys.size + 2
+    return keys, counts, table.costs[start : start + size]
 
 
 def check_table(table: TailTable, n_features: int) -> None:
@@ -271,9 +299,13 @@ def check_table(table: TailTable, n_features: int) -> None:
     require(np.isfinite(table.costs).all() and (table.scales >= 0).all(), "costs or scales are not finite")
     for j in range(d):
         keys, counts, costs = _feature(table, j)
-        require(table.cost_offsets[j] >= 0 and costs.size == table.sizes[j] + 1, f"costs of feature {j} are cut")
+        tabled = table.count_offsets[j] == TABLED
+        size = 4 * keys.size + 2 if tabled else table.sizes[j] + 1
+        require(table.cost_offsets[j] >= 0 and costs.size == size, f"costs of feature {j} are cut")
         require(np.isfinite(keys).all() and (keys[1:] >= keys[:-1]).all(), f"keys of feature {j} do not ascend")
-        if counts is None:
+        if tabled:
+            require((keys[1:] > keys[:-1]).all() and keys.size <= table.sizes[j], f"keys of feature {j} repeat")
+        elif counts is None:
             require(keys.size == table.sizes[j], f"keys of feature {j} are not as many as its training values")
         else:
             require(counts.size == keys.size + 1 and counts[0] == 0, f"counts of feature {j} are cut")
@@ -298,7 +330,7 @@ def merge_columns(a: TailTable, b: TailTable) -> tuple[TailTable, NDArray[np.int
     for pair in zip(columns_of(a), columns_of(b), strict=True):
         ordered = np.sort(np.concatenate(pair), kind="stable")  # merges two sorted runs in one pass
         signs.append(skewness_sign(ordered))
-        packer.add(ordered, _runs(ordered)[0].size, _tail_scale(ordered))
+        packer.add(ordered, _runs(ordered)[0].size, tail_scale(ordered, ordered, ordered.size))
     return packer.table(), np.array(signs, np.int64)
 
 
@@ -323,8 +355,10 @@ def medians(table: TailTable) -> NDArray[np.float64]:
     """(d,): the smallest training value of each feature with at least half of them at or below it; NaN without any."""
     values = np.full(table.sizes.size, np.nan)
     for j, n in enumerate(table.sizes):
-        keys, counts, _ = _feature(table, j)
-        if n:
+        keys, counts, costs = _feature(table, j)
+        if n and table.count_offsets[j] == TABLED:
+            values[j] = keys[np.searchsorted(-costs[1 : 2 * keys.size : 2], -np.log(2))]
+        elif n:
             half = (int(n) - 1) // 2
             values[j] = keys[half if counts is None else np.searchsorted(counts[1:], half, side="right")]
     return values
@@ -338,7 +372,10 @@ def _column_terms(x: NDArray, table: TailTable, j: int, cap: float) -> tuple[NDA
     below, upto = np.searchsorted(keys, x, side="left"), np.searchsorted(keys, x, side="right")
     if counts is not None:
         below, upto = counts[below], counts[upto]
-    left, right = costs[upto], costs[table.sizes[j] - below]
+    if table.count_offsets[j] == TABLED:
+        left, right = costs[below + upto], costs[::-1][below + upto]
+    else:
+        left, right = costs[upto], costs[table.sizes[j] - below]
     if cap > 0:
         with np.errstate(over="ignore"):
             for side, outside, end, scale in (

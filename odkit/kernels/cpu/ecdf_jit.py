@@ -11,6 +11,7 @@ from odkit.kernels.cpu.jit import njit
 
 BLOCK = 64  # rows that walk through the keys together
 ZERO, ONE = np.uint64(0), np.uint64(1)
+TABLED = -2  # as in `ecdf.py`
 GROUP = 8  # features copied from the rows at once: one cache line of float64
 
 
@@ -90,11 +91,13 @@ def _lockstep(x, keys, inclusive, pos, key):
 
 
 @njit
-def _tail_counts(x, keys, counts, below, upto, key):
-    """below = #{train < x}, upto = #{train <= x} for BLOCK values x of one feature.
+def _places(x, keys, counts, tabled, n, left, right, key):
+    """Where the left and right costs of BLOCK values x of one feature stand, (BLOCK,) uint64 each.
 
-    keys: the sorted column (counts empty), or its distinct values with cumulative counts (keys.size + 1,).
+    keys: the sorted column (counts empty), its distinct values with cumulative counts (keys.size + 1,), or, tabled,
+    some of its distinct values. left 0 is below all training values, right 0 above them.
     """
+    below, upto = right, left
     _lockstep(x, keys, False, below, key)
     last = np.uint64(keys.size - 1)
     hits = 0
@@ -103,12 +106,19 @@ def _tail_counts(x, keys, counts, below, upto, key):
         hit = keys[p] == x[r]
         upto[r] = below[r] + (ONE if hit else ZERO)
         hits += hit
+    if tabled:
+        for r in range(BLOCK):
+            left[r] += below[r]
+            right[r] = n - left[r]
+        return
     if counts.size > 0:
         for r in range(BLOCK):
             below[r] = counts[below[r]]
             upto[r] = counts[upto[r]]
     elif hits > 0:
         _lockstep(x, keys, True, upto, key)
+    for r in range(BLOCK):
+        right[r] = n - below[r]
 
 
 @njit
@@ -130,7 +140,7 @@ def walk(
     m, d = X.shape
     # whole blocks: the rows behind the last one hold zeros and are never written out
     columns = np.zeros((GROUP, (m + BLOCK - 1) // BLOCK * BLOCK), X.dtype)
-    below, upto = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
+    left, right = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
     key = np.empty(BLOCK, values.dtype)
     for first in range(0, d, GROUP):
         width = min(GROUP, d - first)
@@ -148,35 +158,36 @@ def walk(
             cumulative = counts[:0]
             if count_offsets[j] >= 0:
                 cumulative = counts[count_offsets[j] : count_offsets[j] + keys.size + 1]
-            cost = costs[cost_offsets[j] : cost_offsets[j] + sizes[j] + 1]
-            n = np.uint64(sizes[j])
+            tabled = count_offsets[j] == TABLED
+            last = 2 * keys.size if tabled else sizes[j]
+            cost = costs[cost_offsets[j] : cost_offsets[j] + last + 1]
+            cost_above = costs[cost_offsets[j] + last + 1 :][: last + 1] if tabled else cost
             for start in range(0, m, BLOCK):
                 x = columns[f, start : start + BLOCK]
                 rows = min(BLOCK, m - start)
-                _tail_counts(x, keys, cumulative, below, upto, key)
+                _places(x, keys, cumulative, tabled, np.uint64(last), left, right, key)
                 if kind == 0:
-                    # costs fall with the count, so the larger cost is that of the smaller count: one look-up
                     for r in range(rows):
-                        t = n - below[r]
-                        t = upto[r] if upto[r] < t else t
-                        term = cost[t]
+                        t = min(left[r], right[r])
+                        # costs fall with the count, so the larger one is that of the smaller count: one look-up
+                        term = max(cost[left[r]], cost_above[right[r]]) if tabled else cost[t]
                         if t == ZERO and cap > 0.0:
-                            low = upto[r] == ZERO
+                            low = left[r] == ZERO
                             term += _excess(x[r], keys[0 if low else keys.size - 1], scales[0 if low else 1, j], cap)
                         a[start + r, 0] += term if x[r] == x[r] else missing[2, j]
                     continue
                 for r in range(rows):
-                    left, right = cost[upto[r]], cost[n - below[r]]
-                    if cap > 0.0 and upto[r] == ZERO:
-                        left += _excess(x[r], keys[0], scales[0, j], cap)
-                    elif cap > 0.0 and below[r] == n:
-                        right += _excess(x[r], keys[keys.size - 1], scales[1, j], cap)
+                    lower, upper = cost[left[r]], cost_above[right[r]]
+                    if cap > 0.0 and left[r] == ZERO:
+                        lower += _excess(x[r], keys[0], scales[0, j], cap)
+                    elif cap > 0.0 and right[r] == ZERO:
+                        upper += _excess(x[r], keys[keys.size - 1], scales[1, j], cap)
                     if kind == 2:
-                        a[start + r, j] = left
-                        b[start + r, j] = right
+                        a[start + r, j] = lower
+                        b[start + r, j] = upper
                         continue
                     if x[r] != x[r]:
-                        left, right = missing[0, j], missing[1, j]
-                    a[start + r, 0] += left
-                    b[start + r, 0] += right
-                    c[start + r, 0] += left if signs[j] < 0 else right
+                        lower, upper = missing[0, j], missing[1, j]
+                    a[start + r, 0] += lower
+                    b[start + r, 0] += upper
+                    c[start + r, 0] += lower if signs[j] < 0 else upper

@@ -1,0 +1,199 @@
+"""What ECOD remembers of rows that are gone: rank summaries of bounded error, exact extremes, exact moments.
+
+A memory is a dict of
+
+- `buffer` (r, d): the latest rows as they came, fewer than `BUFFER_ROWS`;
+- `summaries`: tuple of `ranks.Summary`, each with the `heights` entry of the same place;
+- `extremes` (2, d, k): the smallest training values of every feature, and the smallest of the negated ones, ascending,
+  NaN where there are fewer than k; k <= 1024 is all that a tail scale is read from;
+- `moments`: dict of (d,) arrays, see `_moments`.
+
+A summary made from rows has height 1. `FAN` summaries of one height become one of the next height, so that their
+number grows with the logarithm of the number of rows. Height h is thinned to the budget `_budget(h, eps)`, which grows
+with h and stays below eps: each thinning has something left to spend, for streams and merge trees of any length.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odkit.kernels.cpu import ranks
+from odkit.kernels.cpu.ecdf import TABLED, TAIL_ROWS, TailTable, centred, tail_scale, third_moment_sign
+
+__all__ = ["check_memory", "merge_memories", "remember", "tail_table"]
+
+BUFFER_ROWS = 16_384
+FAN = 8
+
+
+def _budget(height: int, eps: float) -> float:
+    """Error that a summary of this height may have.
+
+    The factor below 1 lets two neighbouring gaps of a height-1 summary fit into one gap of the scoring table despite
+    whole ranks: without it the table of one `fit` is a quarter larger.
+    """
+    return 0.96 * eps * height / (height + 1)
+
+
+def remember(X: NDArray, eps: float, *, n_jobs: int = 1) -> dict[str, Any]:
+    """The memory of a block of rows X (n, d), float32 or float64, NaN = missing."""
+    n, d = X.shape
+    extremes = np.full((2, d, min(n, TAIL_ROWS + 1)), np.nan, X.dtype)
+    moments: dict[str, NDArray] = {"n": np.zeros(d, np.int64), "exponent": np.zeros(d, np.int32)}
+    moments |= {name: np.zeros(d) for name in ("mean", "m2", "m3")}
+
+    def visit(j: int, column: NDArray) -> None:
+        k = min(column.size, TAIL_ROWS + 1)
+        extremes[0, j, :k], extremes[1, j, :k] = column[:k], -column[::-1][:k]
+        for name, value in _moments(column).items():
+            moments[name][j] = value
+
+    summary = ranks.summarise(X, _budget(1, eps) if n >= BUFFER_ROWS else 0.0, visit=visit, n_jobs=n_jobs)
+    rows = {"summaries": (summary,), "heights": (1,), "buffer": X[:0].copy()}
+    if n < BUFFER_ROWS:
+        rows = {"summaries": (), "heights": (), "buffer": X.copy()}
+    return {**rows, "extremes": extremes, "moments": moments}
+
+
+def merge_memories(a: dict[str, Any], b: dict[str, Any], eps: float, *, n_jobs: int = 1) -> dict[str, Any]:
+    """The memory of the rows of both; it does not depend on which comes first, up to rounding of the moments."""
+    buffer = np.concatenate([a["buffer"], b["buffer"]])
+    levels: dict[int, list[ranks.Summary]] = {}
+    for height, summary in zip(a["heights"] + b["heights"], a["summaries"] + b["summaries"], strict=True):
+        levels.setdefault(height, []).append(summary)
+    if len(buffer) >= BUFFER_ROWS:
+        levels.setdefault(1, []).append(ranks.summarise(buffer, _budget(1, eps), n_jobs=n_jobs))
+        buffer = buffer[:0].copy()
+    height = 1
+    while height <= max(levels, default=0):
+        if len(levels.get(height, ())) >= FAN:
+            merged = ranks.merge_summaries(levels.pop(height), n_jobs=n_jobs)
+            levels.setdefault(height + 1, []).append(ranks.thin(merged, _budget(height + 1, eps), n_jobs=n_jobs))
+        height += 1
+    extremes = np.sort(np.concatenate([a["extremes"], b["extremes"]], axis=2), axis=2)  # NaN sorts last
+    return {
+        "buffer": buffer,
+        "summaries": tuple(summary for height in sorted(levels) for summary in levels[height]),
+        "heights": tuple(height for height in sorted(levels) for _ in levels[height]),
+        "extremes": extremes[:, :, : TAIL_ROWS + 1].copy(),
+        "moments": _merged_moments(a["moments"], b["moments"]),
+    }
+
+
+def tail_table(
+    memory: dict[str, Any], eps: float, *, n_jobs: int = 1
+) -> tuple[TailTable, NDArray[np.int64], NDArray[np.float64], float]:
+    """What scoring reads.
+
+    Returns
+    -------
+    table : TailTable
+        Features in the tabled form, log tail probabilities within eps of the exact ones.
+    signs : (d,) int64
+        Sign of each feature's skewness.
+    means : (3, d) float64
+        Mean left, right and larger cost of the training values, by the middle of their bounds.
+    error : float
+        Largest error of a log tail probability, at most eps; 0 where nothing was dropped.
+    """
+    summaries = list(memory["summaries"])
+    if len(memory["buffer"]):
+        summaries.append(ranks.summarise(memory["buffer"], n_jobs=n_jobs))
+    whole = ranks.merge_summaries(summaries, n_jobs=n_jobs) if len(summaries) > 1 else summaries[0]
+    whole = ranks.thin(whole, eps, n_jobs=n_jobs)
+    d = whole.sizes.size
+    costs: dict[bytes, tuple[int, NDArray]] = {}  # features of distinct values share theirs
+    cost_offsets, means, scales, size = [], [], [], 0
+    low, high = memory["extremes"][0], -memory["extremes"][1, :, ::-1]
+    for j in range(d):
+        n = int(whole.sizes[j])
+        bounds = ranks.steps(whole, j)
+        key = bounds.tobytes()
+        if key not in costs:
+            costs[key] = size, _costs(bounds, n)
+            size += costs[key][1].size
+        start, (left, right) = costs[key]
+        cost_offsets.append(start)
+        means.append(_mean_costs(bounds, left, right, n))
+        scales.append(tail_scale(low[j], high[j], n))
+    table = TailTable(
+        values=whole.values,
+        offsets=whole.offsets,
+        counts=np.empty(0, np.int32),
+        count_offsets=np.full(d, TABLED, np.int64),
+        costs=np.concatenate([stripe for _, (left, right) in costs.values() for stripe in (left, right[::-1])]),
+        cost_offsets=np.array(cost_offsets, np.int64),
+        sizes=whole.sizes,
+        scales=np.array(scales).T.reshape(2, -1),
+    )
+    for array in table:
+        array.flags.writeable = False
+    return table, _signs(memory), np.array(means).T.reshape(3, -1), ranks.error(whole)
+
+
+def check_memory(memory: dict[str, Any], n_features: int) -> None:
+    """Raise ValueError unless the memory is one that the functions here could have made."""
+    buffer, extremes, moments = memory["buffer"], memory["extremes"], memory["moments"]
+    shapes = [(buffer.ndim, buffer.shape[1:]), (extremes.ndim, extremes.shape[:2])]
+    fine = shapes == [(2, (n_features,)), (3, (2, n_features))] and extremes.shape[2] <= TAIL_ROWS + 1
+    fine = fine and len(buffer) < BUFFER_ROWS and len(memory["summaries"]) == len(memory["heights"])
+    fine = fine and all(array.shape == (n_features,) for array in moments.values())
+    if not fine:
+        raise ValueError("ECOD: the stored memory of the training rows is damaged; fit again")
+    for summary in memory["summaries"]:
+        ranks.check_summary(summary, n_features)
+
+
+def _costs(bounds: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+    """(2, 2 m + 1): left and right cost at every place of `ranks.steps`, counts estimated by sqrt(low high)."""
+    n = max(n, 1)
+    low, high = np.maximum([bounds[2], n - bounds[1]], 1), np.maximum([bounds[3], n - bounds[0]], 1)
+    # a known count passes unrounded: where nothing was dropped, costs equal those of the exact state to the bit
+    return np.log(n / np.where(low == high, low, np.sqrt(low) * np.sqrt(high)))
+
+
+def _mean_costs(bounds: NDArray[np.int64], left: NDArray, right: NDArray, n: int) -> list[float]:
+    """Mean left, right and larger cost of the training values, whose share at every place is told by mid-bounds."""
+    upto = np.zeros(left.size + 1)
+    upto[1:-1:2], upto[2:-1:2] = (bounds[0] + bounds[1])[1::2] / 2, (bounds[2] + bounds[3])[1::2] / 2
+    upto[-1] = n
+    shares = np.diff(upto) / max(n, 1)
+    return [float((shares * cost).sum()) for cost in (left, right, np.maximum(left, right))]
+
+
+def _moments(column: NDArray) -> dict[str, float]:
+    """Count, mean and sums of (x - mean)^2 and (x - mean)^3 of a sorted column, in units of 2^exponent."""
+    z, mean, exponent = centred(column)
+    square = z * z
+    return {"n": z.size, "exponent": exponent, "mean": mean, "m2": square.sum(), "m3": (square * z).sum()}
+
+
+def _merged_moments(a: dict[str, NDArray], b: dict[str, NDArray]) -> dict[str, NDArray]:
+    exponent, n = np.maximum(a["exponent"], b["exponent"]), a["n"] + b["n"]
+    (mean_a, square_a, cube_a), (mean_b, square_b, cube_b) = (
+        [np.ldexp(m[name], power * (m["exponent"] - exponent)) for power, name in enumerate(("mean", "m2", "m3"), 1)]
+        for m in (a, b)
+    )
+    share_a, share_b = a["n"] / np.maximum(n, 1), b["n"] / np.maximum(n, 1)
+    apart = mean_b - mean_a
+    return {
+        "n": n,
+        "exponent": exponent,
+        "mean": mean_a + apart * share_b,
+        "m2": square_a + square_b + apart**2 * share_a * b["n"],
+        "m3": cube_a
+        + cube_b
+        + apart**3 * share_a * b["n"] * (share_a - share_b)
+        + 3 * apart * (share_a * square_b - share_b * square_a),
+    }
+
+
+def _signs(memory: dict[str, Any]) -> NDArray[np.int64]:
+    """Sign of the third central moment of every feature, 0 within rounding."""
+    moments = memory["moments"]
+    lowest, highest = memory["extremes"][0, :, 0], -memory["extremes"][1, :, 0]
+    ends = [np.ldexp(end.astype(np.float64), -moments["exponent"]) for end in (lowest, highest)]
+    reach = np.maximum(moments["mean"] - ends[0], ends[1] - moments["mean"])
+    signs = third_moment_sign(moments["m3"], moments["n"], reach)
+    return np.where(lowest < highest, signs, 0)  # NaN, no value at all, is not below NaN

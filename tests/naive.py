@@ -136,25 +136,25 @@ def polynomial_residual(x, window, degree, neighbourhood):
 def matrix_profile(x, window, reference=None):
     """Smallest z-normalised distance of every window to a window of the reference, or of x outside the zone."""
     other, zone = (x, -(-window // 4)) if reference is None else (reference, -1)
+    ours, theirs = _normalised(x, window), _normalised(other, window)
     profile = []
-    for i in range(len(x) - window + 1):
-        distances = [
-            _normal_distance(np.asarray(x[i : i + window]), np.asarray(other[j : j + window]))
-            for j in range(len(other) - window + 1)
-            if abs(i - j) > zone
-        ]
+    for i, a in enumerate(ours):
+        distances = [_normal_distance(a, b, window) for j, b in enumerate(theirs) if abs(i - j) > zone]
         profile.append(min(distances, default=np.inf))
     finite = [p for p in profile if p < np.inf]
     return np.array([p if p < np.inf else max(finite, default=0.0) for p in profile])
 
 
-def _normal_distance(a, b):
-    flat = (np.ptp(a) == 0, np.ptp(b) == 0)
-    if all(flat):
-        return 0.0
-    if any(flat):
-        return float(np.sqrt(len(a)))
-    return float(np.linalg.norm((a - a.mean()) / a.std() - (b - b.mean()) / b.std()))
+def _normalised(x, window):
+    windows = [np.asarray(x[i : i + window]) for i in range(len(x) - window + 1)]
+    return [None if (w == w[0]).all() else (w - w.mean()) / w.std() for w in windows]
+
+
+def _normal_distance(a, b, window):
+    if a is None or b is None:
+        return 0.0 if a is b else window**0.5
+    difference = a - b
+    return (difference @ difference) ** 0.5
 
 
 def threshold_cost(values, cut):

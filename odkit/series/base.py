@@ -84,6 +84,14 @@ class SeriesDetector(Detector):
             )
         return like(X, values) if hasattr(X, "iloc") else values
 
+    def _fit_and_score(self, X: NDArray) -> NDArray:
+        """`fit` for a detector inside another one: the training scores come back instead of being computed again."""
+        self._validate_params()
+        X = self._validate(X, reset=True)
+        scores = self._fit_score(X)
+        self.offset_ = self._quantile(scores)
+        return scores
+
     def _quantile(self, scores: NDArray) -> float:
         if self.contamination == "auto":
             return float(scores.mean() - AUTO_SD * scores.std())

@@ -16,7 +16,8 @@ def test_equals_the_regression_matrix():
     scaled = x / np.abs(x).max()
     coef, residual = naive.autoregression(scaled, 7, 1e-2)
     np.testing.assert_allclose(fitted.coef_[0], coef, rtol=1e-8)
-    filled = np.append(np.full(7, residual.mean()), residual)
+    filled = np.append(np.full(7, fitted.error_[0]), residual)
+    assert fitted.error_[0] == pytest.approx(residual.mean())
     expected = pd.Series(filled).ewm(span=4).mean()  # 1 % of 400 steps
     np.testing.assert_allclose(anomaly_score(fitted.set_params(span=0.01), x), expected, rtol=1e-8)
 

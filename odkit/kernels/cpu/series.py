@@ -27,6 +27,7 @@ __all__ = [
 
 _JIT = "odkit.kernels.cpu.series_jit"
 _CELLS = 1 << 22  # scratch memory of the chunked kernels: 32 MiB of float64
+ROUNDING = 1e-12  # of a correlation in the matrix profile
 _DIAGONALS = 64  # tasks of the matrix profile; the split does not change the result
 
 
@@ -244,6 +245,7 @@ def matrix_profile(x: NDArray, window: int, reference: NDArray | None = None, n_
     d_ij^2 = 2 m (1 - (<T_i, R_j> - m mu_i mu_j) / (m sd_i sd_j)); P_i = min_j d_ij. Without `reference` the windows of
     x are compared with each other, those with |i - j| <= ceil(m / 4) left out. Two constant windows are at distance 0,
     a constant and another one at sqrt(m). Windows without a partner get the largest finite value, 0 if there is none.
+    Correlations within 1e-12 of 1 count as 1: among exact repeats, common in telemetry, rounding would rank the steps.
     Inner products run along diagonals by a recurrence on centred differences: O(n_windows * n_reference) time, O(n)
     memory, on `n_jobs` threads.
 
@@ -279,7 +281,7 @@ def matrix_profile(x: NDArray, window: int, reference: NDArray | None = None, n_
 
     over_items(scan, tasks, n_jobs)
     correlation = best.max(axis=0)
-    profile = np.sqrt(2 * window * np.clip(1 - correlation, 0, 2))
+    profile = np.sqrt(2 * window * np.where(correlation > 1 - ROUNDING, 0.0, np.minimum(1 - correlation, 2)))
     lonely = np.isneginf(correlation)
     profile[lonely] = profile[~lonely].max(initial=0.0)
     return profile

@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 BLOCK = 1 << 24  # cells of a scratch tensor
+ROUNDING = 1e-12  # of a correlation in the matrix profile
 
 
 def moving_energy(x: Tensor, mean: Tensor, scale: Tensor, window: int, clip: float | None = None) -> Tensor:
@@ -136,7 +137,7 @@ def matrix_profile(x: Tensor, window: int, reference: Tensor | None = None, n_jo
         if reference is None:
             correlation[(rows[:, None] - place).abs() <= zone] = -math.inf
         best[rows] = correlation.amax(1)
-    profile = (2 * window * (1 - best).clamp(0, 2)).sqrt()
+    profile = (2 * window * torch.where(best > 1 - ROUNDING, 0.0, (1 - best).clamp(max=2))).sqrt()
     lonely = best.isneginf()
     profile[lonely] = profile[~lonely].max() if not lonely.all() else 0.0
     return profile

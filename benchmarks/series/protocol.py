@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from odkit import DynamicThreshold
 from odkit.datasets import list_cards, load
 from odkit.metrics.series import overlap_confusion, pooled_f1, shift_null, vus
-from odkit import DynamicThreshold
 from odkit.series import from_mask, resample, to_mask
 
 GROUPS = {  # our name: (NAB folder, bin in seconds)

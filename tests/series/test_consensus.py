@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from odkit import ECOD, Autoregression, Discord, MovingEnergy, PolynomialResidual, SeriesConsensus, Windowed
-from odkit import anomaly_score
+from odkit import (
+    ECOD,
+    Autoregression,
+    Discord,
+    MovingEnergy,
+    PolynomialResidual,
+    SeriesConsensus,
+    Windowed,
+    anomaly_score,
+)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _SHELF = {
     "Autoregression": "odkit.series.autoregression",
     "Conformal": "odkit.decide.conformal",
+    "Consensus": "odkit.detectors.consensus",
     "Detector": "odkit.base",
     "Discord": "odkit.series.discord",
     "DynamicThreshold": "odkit.series.threshold",
@@ -40,6 +41,7 @@ __all__ = [
     "KNN",
     "Autoregression",
     "Conformal",
+    "Consensus",
     "Detector",
     "Discord",
     "DynamicThreshold",

@@ -3,6 +3,8 @@
 import odkit
 
 DETECTORS = [
+    odkit.Consensus(random_state=0),
+    odkit.Consensus([("ecod", odkit.ECOD()), ("knn", odkit.KNN(2))], combine="mean", weights="hits"),
     odkit.ECOD(),
     odkit.ECOD(aggregation="paper", tail=None),
     odkit.ECOD(nan_policy="neutral", n_jobs=2),

@@ -9,7 +9,7 @@ from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
@@ -40,24 +40,30 @@ class Agreement(NamedTuple):
     twins: list
 
 
-def portfolio(preset: str = "balanced") -> list[tuple[str, Any]]:
-    """The unfitted members of a preset, as (name, estimator): 'fast', 'balanced' or 'thorough'."""
+def portfolio(preset: str = "balanced", n_samples: int | None = None) -> list[tuple[str, Any]]:
+    """The unfitted members of a preset, as (name, estimator): 'fast', 'balanced' or 'thorough'.
+
+    Neighbour members take 10 and 5 neighbours, and all others where there are fewer rows than that.
+    """
+    from sklearn.ensemble import IsolationForest
+
     from odkit.detectors.ecod import ECOD
     from odkit.detectors.gmm import GMM
     from odkit.detectors.knn import KNN
     from odkit.detectors.tail_odds import TailOdds
 
+    others = max(1, n_samples - 1) if n_samples else 10
     members = {
         "ecod": ECOD(),
-        "knn": make_pipeline(StandardScaler(), KNN(n_neighbors=5, aggregation="mean")),
-        "odds-knn": make_pipeline(TailOdds(), KNN(n_neighbors=5, aggregation="mean")),
+        "knn": make_pipeline(StandardScaler(), KNN(n_neighbors=min(10, others))),
+        "odds-knn": make_pipeline(TailOdds(), KNN(n_neighbors=min(5, others), aggregation="mean")),
         "gmm": make_pipeline(StandardScaler(), GMM(n_components="auto", reg_covar=1e-3)),
-        "odds-gmm": make_pipeline(TailOdds(), GMM(n_components="auto", reg_covar=1e-3)),
+        "forest": IsolationForest(n_estimators=100),
     }
     presets = {
         "fast": ["ecod", "gmm"],
-        "balanced": ["knn", "odds-knn", "gmm"],
-        "thorough": ["ecod", "knn", "odds-knn", "gmm", "odds-gmm"],
+        "balanced": ["ecod", "knn", "odds-knn", "gmm"],
+        "thorough": ["ecod", "knn", "odds-knn", "gmm", "forest"],
     }
     if preset not in presets:
         raise ValueError(f"portfolio: preset={preset!r}; there are {', '.join(presets)}")
@@ -75,38 +81,52 @@ def surprise(
     training (n,) ascending, scores (m,); tail_fraction 0 turns the tail off. Returns (m,), from 0 upwards:
 
         -log p(a)                                                        p(a) = (1 + #{training >= a}) / (n + 1)
-        log((n + 1) / (k + 1)) + min((a - u) / mean excess over u, cap)  for a > u, the (k + 1)-th largest training score
+        log((n + 1) / (k + 1)) + min((a - u) / mean excess over u, cap)  for a > u = (k + 1)-th largest training score
 
     >>> import numpy as np
     >>> surprise(np.arange(1.0, 100), [0, 50, 95, 99, 120]).round(3) + 0
     array([0.   , 0.673, 3.298, 4.025, 7.844])
     """
     scores, n = np.asarray(scores, dtype=np.float64), training.size
-    nats = -np.log((1 + n - np.searchsorted(training, scores, side="left")) / (n + 1))
+    # a training row's score may come back with other last bits from another batch: it must still meet itself
+    slack = 1e-9 * max(abs(training[0]), abs(training[-1]))
+    nats = -np.log((1 + n - np.searchsorted(training, scores - slack, side="left")) / (n + 1))
     k = min(n - 1, max(5, round(tail_fraction * n))) if tail_fraction else 0
     if k > 0:
         u = training[n - k - 1]
         scale = float((training[n - k :] - u).mean())
-        beyond = scores > u
+        beyond = scores > u + slack
         if scale > 0:
             nats[beyond] = np.log((n + 1) / (k + 1)) + np.minimum((scores[beyond] - u) / scale, tail_cap)
     return nats
 
 
+def _explains(member: Any) -> bool:
+    return hasattr(member[-1] if isinstance(member, Pipeline) else member, "explain")
+
+
+def _shares(parts: NDArray) -> NDArray:
+    """Positive parts of each row divided by their sum; even shares where a row has none."""
+    own = np.maximum(parts, 0)
+    whole = own.sum(axis=1, keepdims=True)
+    return np.where(whole > 0, own / np.where(whole > 0, whole, 1.0), 1 / own.shape[1])
+
+
 class Consensus(Detector):
-    """The mean surprise of several detectors: one default that needs no choosing.
+    """The average surprise of several detectors: one default that needs no choosing.
 
     Each member's scores are put on the scale "how rare would a score this high be among the training rows", in nats,
-    with an exponential tail beyond them; the consensus is the mean. A few members of different kinds (neighbours in two
-    scales, a density) cover what each alone is blind to. It assumes that members err in different ways. **It fails**
-    where most members share a blindness: near-copies vote twice (see `agreement`), and a lone specialist is outvoted.
+    with an exponential tail beyond them; the consensus is their root mean square. A few members of different kinds
+    (tails, neighbours on two scales, a density) cover what each alone is blind to. It assumes that members err in
+    different ways. **It fails** where most members share a blindness: near-copies vote twice (see `agreement`), and a
+    lone specialist is outvoted. Outliers among the training rows that stick together by the dozen fool the neighbours.
 
     Parameters
     ----------
     detectors : str or list of (name, estimator), default='balanced'
         'fast' (linear-time members), 'balanced', 'thorough' (see `portfolio`), or at least two of your own: anything
         with `score_samples`, pipelines included. A member that fails raises; none is dropped.
-    combine : {'mean', 'rms', 'max', 'median'}, default='mean'
+    combine : {'mean', 'rms', 'max', 'median'}, default='rms'
         How the members' nats become one number.
     tail_fraction : float in [0, 0.5], default=0.1
         Share of the largest training scores that the exponential tail is fitted to; 0 for none.
@@ -131,6 +151,8 @@ class Consensus(Detector):
     agreement_ : Agreement
         `agreement` of the training rows.
     offset_ : float
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Notes
     -----
@@ -148,7 +170,7 @@ class Consensus(Detector):
     >>> detector.predict([[0.0, 0.0], [2.0, -2.0]])  # ordinary in each column, odd together
     array([ 1, -1])
     >>> [name for name, _ in detector.members_]
-    ['knn', 'odds-knn', 'gmm']
+    ['ecod', 'knn', 'odds-knn', 'gmm']
     """
 
     _parameter_constraints: dict = {
@@ -166,7 +188,7 @@ class Consensus(Detector):
         self,
         detectors: str | Sequence[tuple[str, Any]] = "balanced",
         *,
-        combine: str = "mean",
+        combine: str = "rms",
         tail_fraction: float = 0.1,
         tail_cap: float = 50.0,
         weights: ArrayLike | str | None = None,
@@ -185,7 +207,8 @@ class Consensus(Detector):
 
     def _fit_score(self, X: NDArray) -> NDArray:
         random = check_random_state(self.random_state)
-        members = self._members()
+        X = X.astype(np.float64, copy=False)
+        members = self._members(len(X))
         for _, member in members:
             seeds = {name: int(random.randint(2**31)) for name in member.get_params() if name.endswith("random_state")}
             member.set_params(**seeds)
@@ -224,26 +247,31 @@ class Consensus(Detector):
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Contribution of each feature, (n_samples, n_features), in nats; rows sum to the anomaly score.
 
-        Each member's part of the score is divided among the features like the member's own positive contributions.
-        Available for 'mean' and 'rms', and where every member explains itself.
+        Each member's part of the score is divided among the features like the member's own positive contributions; the
+        part of a member that cannot explain itself (an isolation forest) like those of the members that can.
         """
+        check_is_fitted(self)
         if self.combine not in ("mean", "rms"):
             raise TypeError(f"Consensus: combine={self.combine!r} has no additive explanation; use 'mean' or 'rms'")
+        if not any(_explains(member) for _, member in self.members_):
+            raise TypeError(
+                "Consensus: no member explains its scores; `odkit.explanations.shapley` explains any detector"
+            )
         X = self._validate(X, reset=False)
         nats = self._nats(self._raw(X))
         parts = self.weights_ * nats
         if self.combine == "rms":
             parts *= nats / np.maximum(self._combine(nats), np.finfo(float).tiny)[:, None]
-        total = np.zeros(X.shape)
+        total, mute = np.zeros(X.shape), np.zeros(X.shape[0])
         for (_, member), part in zip(self.members_, parts.T, strict=True):
-            own = np.maximum(explain(member, X), 0)
-            whole = own.sum(axis=1, keepdims=True)
-            even = np.full(own.shape, 1 / own.shape[1])  # a row that the member finds nothing in
-            total += part[:, None] * np.where(whole > 0, own / np.where(whole > 0, whole, 1.0), even)
-        return total
+            if not _explains(member):
+                mute += part
+                continue
+            total += part[:, None] * _shares(explain(member, X))
+        return total + mute[:, None] * _shares(total)
 
-    def _members(self) -> list[tuple[str, Any]]:
-        given = portfolio(self.detectors) if isinstance(self.detectors, str) else list(self.detectors)
+    def _members(self, n_samples: int) -> list[tuple[str, Any]]:
+        given = portfolio(self.detectors, n_samples) if isinstance(self.detectors, str) else list(self.detectors)
         if len(given) < 2:
             raise ValueError(f"Consensus: {len(given)} detector(s) given; a consensus takes at least 2")
         if len({name for name, _ in given}) < len(given):
@@ -251,6 +279,7 @@ class Consensus(Detector):
         return [(name, clone(member)) for name, member in given]
 
     def _raw(self, X: NDArray) -> NDArray:
+        X = X.astype(np.float64, copy=False)
         scores = np.column_stack([anomaly_score(member, X) for _, member in self.members_])
         if np.isnan(scores).any():
             bad = self.members_[int(np.isnan(scores).any(axis=0).argmax())][0]

@@ -80,7 +80,8 @@ def test_weights(data):
     train, test = data
     weighted = trio(weights=[0, 3, 1]).fit(train)
     np.testing.assert_allclose(weighted.weights_, [0, 0.75, 0.25])
-    np.testing.assert_allclose(-weighted.score_samples(test), weighted.calibrated(test) @ [0, 0.75, 0.25])
+    expected = np.sqrt(weighted.calibrated(test) ** 2 @ [0, 0.75, 0.25])
+    np.testing.assert_allclose(-weighted.score_samples(test), expected)
     for name in ("mc-ndcg", "hits"):
         weights = trio(weights=name).fit(train).weights_
         assert weights.sum() == pytest.approx(1)
@@ -138,8 +139,10 @@ def test_what_cannot_be_explained_is_named(data):
     train, test = data
     with pytest.raises(TypeError, match="combine='max' has no additive explanation"):
         trio(combine="max").fit(train).explain(test)
-    forest = Consensus([("ecod", ECOD()), ("forest", IsolationForest(n_estimators=5))], random_state=0).fit(train)
-    with pytest.raises(TypeError, match="IsolationForest gives no contributions"):
-        forest.explain(test)
+    forests = [("a", IsolationForest(n_estimators=5)), ("b", IsolationForest(n_estimators=6))]
+    with pytest.raises(TypeError, match="no member explains"):
+        Consensus(forests, random_state=0).fit(train).explain(test)
+    half = Consensus([("ecod", ECOD()), *forests], random_state=0).fit(train)
+    np.testing.assert_allclose(half.explain(test).sum(axis=1), -half.score_samples(test), rtol=1e-9)
     with pytest.raises(ValueError, match="preset='huge'; there are fast, balanced, thorough"):
         portfolio("huge")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from odkit.base import Detector
 
-__all__ = ["Constant", "LastStep", "MaxAbsZ", "MovingZ", "Random"]
+__all__ = ["Constant", "LastStep", "MaxAbsZ", "MovingZ", "Random", "RandomSteps"]
 
 
 class Random(Detector):
@@ -36,6 +36,31 @@ class Random(Detector):
     def _score(self, X: NDArray) -> NDArray:
         words = (blake2b(row.tobytes(), digest_size=8, key=self.key_).digest() for row in X)
         return np.frombuffer(b"".join(words), dtype=np.uint64) / 2.0**64
+
+
+class RandomSteps(Detector):
+    """For series: a number drawn for each step, whatever its value; `Random` would give a flat stretch one score.
+
+    Notes
+    -----
+    **Score:** uniform on [0, 1), no unit; it depends on the position and the length of the series only.
+    **Cost:** O(n).
+    **Source:** none; the yardstick of event metrics, which reward long alarms even at random places.
+
+    Examples
+    --------
+    >>> RandomSteps().fit([[1.0], [1.0]]).score_samples([[5.0], [5.0]]).round(3)
+    array([0.262, 0.298])
+    """
+
+    def __init__(self, *, contamination: float = 0.1):
+        self.contamination = contamination
+
+    def _fit(self, X: NDArray) -> None:
+        pass
+
+    def _score(self, X: NDArray) -> NDArray:
+        return np.random.default_rng(len(X)).random(len(X))
 
 
 class Constant(Detector):

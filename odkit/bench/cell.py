@@ -182,10 +182,11 @@ def _run(task: Task) -> dict[str, Any]:
     facts["n_unique_scores"] = int(counts.size)
     facts["tie_fraction"] = float(counts[counts > 1].sum() / scores.size)
     facts["leak"] = _leaks(detector, prepared, protocol, scores, task.seed)
-    scored = Scored(prepared.is_outlier, scores, facts["threshold"], prepared.severity)
+    scored = Scored(prepared.is_outlier, scores, facts["threshold"], prepared.severity, prepared.ordered)
     if np.isnan(facts["threshold"]):
         facts["threshold"] = None
-    facts["roc_low"], facts["roc_high"] = bootstrap_interval(prepared.is_outlier, scores)
+    if prepared.is_outlier.any():
+        facts["roc_low"], facts["roc_high"] = bootstrap_interval(prepared.is_outlier, scores)
     facts["score_path"], facts["score_sha"] = _write(task, scores)
     return {**facts, "status": "ok", "metrics": measure(task.metrics, scored)}
 

@@ -40,6 +40,9 @@ class Protocol(_Strict):
     scaler : fitted on the training rows only
     max_rows : cap on training rows (seeded subsample) and on test rows (stratified)
     dedup : drop repeated rows before a stratified split
+    bin_s : series with time stamps: seconds of a bin on an even clock, counted from the first stamp; a bin holds the
+        mean of its values, an empty one the mean of the series, and is anomalous if it meets an anomalous stretch
+    channel : series: the one column that is used
     only : data sets (patterns) that this protocol is for; not part of the identity
     """
 
@@ -50,6 +53,8 @@ class Protocol(_Strict):
     max_rows: int | None = Field(None, ge=10)
     dtype: Literal["float64", "float32"] = "float64"
     dedup: bool = False
+    bin_s: int | None = Field(None, ge=1)
+    channel: int | None = Field(None, ge=0)
     only: tuple[str, ...] = ()
 
     @model_validator(mode="after")
@@ -61,8 +66,9 @@ class Protocol(_Strict):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """The fields that decide the numbers."""
-        return self.model_dump(exclude={"only"})
+        """The fields that decide the numbers. What only series know is left out where it is not set."""
+        unset = {name for name in ("bin_s", "channel") if getattr(self, name) is None}
+        return self.model_dump(exclude={"only", *unset})
 
     def title(self) -> str:
         """One line for the head of a table."""
@@ -71,6 +77,8 @@ class Protocol(_Strict):
             words.append(f"test {self.test:g}")
         if self.max_rows:
             words.append(f"max_rows {self.max_rows}")
+        words += [f"bins of {self.bin_s} s"] * (self.bin_s is not None)
+        words += [f"channel {self.channel}"] * (self.channel is not None)
         words += ["dedup"] * self.dedup + [self.dtype] * (self.dtype != "float64")
         return ", ".join(words)
 

@@ -97,7 +97,11 @@ def _make(path: str, params: dict[str, Any], seed: int | None) -> Any:
 
 def build(path: str, params: dict[str, Any], seed: int | None) -> Any:
     """An unfitted detector with scikit-learn's methods; `seed` goes to `random_state` wherever there is one."""
-    detector = _make(path, params, seed)
+    return adapted(_make(path, params, seed))
+
+
+def adapted(detector: Any) -> Any:
+    """The detector itself, or in the adapter of the library that it comes from."""
     if hasattr(detector, "score_samples"):
         return detector
     for base in type(detector).__mro__:

@@ -5,17 +5,21 @@ A measure's version is raised when its definition changes; its values are then c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from odkit.bench.config import nearest
 from odkit.metrics import ranking, severity
+from odkit.metrics import series as events
+from odkit.series.intervals import from_mask
+from odkit.series.threshold import DynamicThreshold
 
 __all__ = ["MEASURES", "Measure", "Scored", "check_names", "measure"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scored:
     """The scored rows: truth, anomaly scores and the detector's own threshold (NaN where it has none)."""
 
@@ -23,6 +27,7 @@ class Scored:
     anomaly_score: NDArray[np.float64]
     threshold: float = float("nan")
     severity: NDArray[np.int64] | None = None
+    ordered: bool = False
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
@@ -31,14 +36,19 @@ class Scored:
 
 @dataclass(frozen=True)
 class Measure:
-    """`of(scored)` gives the value, higher = better, or None where it is not defined for these rows."""
+    """`of(scored)` gives the value, higher = better, or None where it is not defined for these rows.
+
+    `parts(scored)` gives further figures of the same computation, stored as "name.part": counts to be summed over
+    series, say.
+    """
 
     of: Callable[[Scored], float | None]
     version: int = 1
+    parts: Callable[[Scored], dict[str, float]] | None = None
 
 
 def _ranked(metric: Callable) -> Measure:
-    return Measure(lambda s: metric(s.is_outlier, s.anomaly_score))
+    return Measure(lambda s: metric(s.is_outlier, s.anomaly_score) if s.is_outlier.any() else None)
 
 
 def _flagged(metric: Callable) -> Measure:
@@ -47,6 +57,37 @@ def _flagged(metric: Callable) -> Measure:
 
 def _graded(metric: Callable) -> Measure:
     return Measure(lambda s: None if s.severity is None else metric(s.severity, s.anomaly_score))
+
+
+@lru_cache(maxsize=4)
+def _vus(scored: Scored) -> tuple[float, float]:
+    return events.vus(scored.is_outlier, scored.anomaly_score)
+
+
+@lru_cache(maxsize=4)
+def _event_counts(scored: Scored, mode: str) -> dict[str, float]:
+    """Events found, false and missed under the dynamic threshold, the share of time alarmed, and the counts that the
+    same alarms get at random places."""
+    anomaly = scored.anomaly_score - min(0.0, scored.anomaly_score.min())  # the threshold is defined for e >= 0
+    true, n = from_mask(scored.is_outlier), scored.is_outlier.size
+    found = DynamicThreshold(mode=mode).find(anomaly)
+    null = events.shift_null(true, found, n).mean(axis=0)
+    return {
+        **dict(zip(("tp", "fp", "fn"), map(float, events.overlap_confusion(true, found)), strict=True)),
+        "alarmed": events.alarmed_fraction(found, n),
+        **dict(zip(("null_tp", "null_fp", "null_fn"), null.tolist(), strict=True)),
+    }
+
+
+def _event_f1(scored: Scored, mode: str) -> float | None:
+    if not scored.ordered:
+        return None
+    counts = _event_counts(scored, mode)
+    return events.pooled_f1([(counts["tp"], counts["fp"], counts["fn"])])
+
+
+def _events(mode: str) -> Measure:
+    return Measure(lambda s: _event_f1(s, mode), parts=lambda s: _event_counts(s, mode))
 
 
 MEASURES: dict[str, Measure] = {
@@ -63,6 +104,10 @@ MEASURES: dict[str, Measure] = {
     "c_index_outliers": _graded(severity.c_index_outliers),
     "tau_b": _graded(severity.tau_b),
     "severity_auc_min": _graded(severity.severity_auc_min),
+    "vus_roc": Measure(lambda s: _vus(s)[0] if s.ordered and s.is_outlier.any() else None),
+    "vus_pr": Measure(lambda s: _vus(s)[1] if s.ordered and s.is_outlier.any() else None),
+    "event_f1_fixed": _events("fixed"),
+    "event_f1_exact": _events("exact"),
 }
 
 
@@ -79,5 +124,8 @@ def measure(names: tuple[str, ...], scored: Scored) -> dict[str, tuple[int, floa
     for name in names:
         value = MEASURES[name].of(scored)
         defined = value is not None and np.isfinite(value)
-        found[name] = (MEASURES[name].version, float(value) if defined else None)  # type: ignore[arg-type]
+        version, parts = MEASURES[name].version, MEASURES[name].parts
+        found[name] = (version, float(value) if defined else None)  # type: ignore[arg-type]
+        if defined and parts is not None:
+            found |= {f"{name}.{part}": (version, figure) for part, figure in parts(scored).items()}
     return found

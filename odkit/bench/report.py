@@ -147,8 +147,14 @@ def _section(results: Results, protocol: str) -> dict[str, Any]:
         "against": against.to_dict("records"),
         "heat": _heat(panel),
         "seed_sd": {name: value for name, value in panel.seed_sd.items() if np.isfinite(value)},
+        "pooled": _pooled(results.pooled(protocol)),
         "datasets": _datasets(results, protocol, metric),
     }
+
+
+def _pooled(table: pd.DataFrame) -> dict[str, Any]:
+    """Event counts per family, as head and rows; an absent family is a dash."""
+    return {"columns": list(table.columns), "rows": table.astype(object).where(table.notna(), None).to_numpy().tolist()}
 
 
 def _row(row: pd.Series) -> list[Any]:

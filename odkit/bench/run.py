@@ -313,7 +313,7 @@ def _measure_again(plan: Plan, config: Config, ledger: Ledger, data_home: str | 
         values = np.load(ledger.run_dir / row["score_path"], allow_pickle=False).astype(np.float64)
         threshold = np.nan if row["threshold"] is None else row["threshold"]
         truth = prepared[key]
-        found = measure(missing, Scored(truth.is_outlier, values, threshold, truth.severity))
+        found = measure(missing, Scored(truth.is_outlier, values, threshold, truth.severity, truth.ordered))
         ledger.put_metrics(cell.cell_id, found)
         count += len(found)
     return count

@@ -15,6 +15,7 @@ from odkit.bench.ledger import CELL_COLUMNS, PLANNED, Ledger
 
 __all__ = ["Panel", "Results", "read_results"]
 
+PARTS = ("tp", "fp", "fn", "null_tp", "null_fp", "null_fn")
 # newest run first: where a configuration was changed and run again, the later cell stands for the earlier one
 RESULT_COLUMNS = [name for name in CELL_COLUMNS if name not in (*PLANNED, "run_id")]
 CELLS = f"""
@@ -117,6 +118,28 @@ class Results:
         table["peak MB"] = by["peak_rss_mb"].max()
         return table.sort_values(table.columns[0], kind="stable")
 
+    def pooled(self, protocol: str) -> pd.DataFrame:
+        """Events summed over the series of a family: F1 of the sums, their mean over families, the share of time
+        alarmed, and the F1 of the same alarms at random places. One row per threshold and detector; empty for rows."""
+        cells = self.of(protocol)
+        series = cells["dataset"].nunique()
+        rows = []
+        for name in (name for name in self.metrics if f"{name}.tp" in cells and cells[name].notna().any()):
+            sums = cells[cells["status"] == "ok"].groupby(["detector", "family"])[[f"{name}.{part}" for part in PARTS]].sum()
+            sums.columns = list(PARTS)
+            for detector, counts in sums.groupby("detector"):
+                f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
+                null = 2 * counts["null_tp"] / (2 * counts["null_tp"] + counts["null_fp"] + counts["null_fn"])
+                own = cells[(cells["detector"] == detector) & (cells["status"] == "ok")]
+                shown = {
+                    family: f"{value:.3f} [{c.tp:.0f}, {c.fp:.0f}, {c.fn:.0f}]"
+                    for family, value, c in zip(counts.droplevel(0).index, f1, counts.itertuples(), strict=True)
+                }
+                figures = {"series": f"{len(own)} of {series}", "mean": f1.mean(), "alarmed": own[f"{name}.alarmed"].mean(), "by chance": null.mean()}
+                rows.append({"threshold": name, "detector": detector, **figures, **shown})
+        table = pd.DataFrame(rows)
+        return table.sort_values(["threshold", "mean"], ascending=[True, False]) if rows else table
+
     def duels(self, protocol: str, pairs: list[tuple[str, str]] | None = None) -> pd.DataFrame:
         """Paired comparison a against b on the blocks both finished, on the first ranked metric."""
         blocks = self.panel(protocol, self.config.ranked()[0]).blocks
@@ -162,7 +185,7 @@ def read_results(run_dir: str | Path) -> Results:
     names = config.metrics
     if not metrics.empty:
         wide = metrics.pivot_table(index="cell_id", columns="metric", values="value")
-        names = (*names, *(name for name in wide.columns if name not in names))
+        names = (*names, *(name for name in wide.columns if name not in names and "." not in name))
         cells = cells.merge(wide, how="left", left_on="cell_id", right_index=True)
     for name in names:
         if name not in cells:

@@ -3,7 +3,6 @@
 It knows nothing of the parent but a pipe to answer through and a pipe whose end means that the parent is gone.
 """
 
-import contextlib
 import fcntl
 import gc
 import hashlib
@@ -32,6 +31,7 @@ from threadpoolctl import threadpool_limits
 from odkit.bench.config import Protocol
 from odkit.bench.contestants import build
 from odkit.bench.measures import Scored, measure
+from odkit.bench.memory import peak_mb, reset_peak
 from odkit.bench.protocol import Prepared, Unsupported, batch_leak, prepare, preprocessing_leak, row_facts, scale
 from odkit.bench.stats import bootstrap_interval
 from odkit.datasets import load
@@ -207,7 +207,7 @@ def _fit_and_score(task: Task, prepared: Prepared) -> tuple[Any, NDArray, dict[s
     except ImportError as error:
         raise Unsupported(f"cannot be built: {type(error).__name__}: {error}") from error
     train, test = prepared.train.copy(), None if prepared.test is None else prepared.test.copy()
-    resident = _reset_peak()
+    resident = reset_peak()
     cpu, start = time.process_time(), time.perf_counter()
     detector.fit(train)
     fitted = time.perf_counter()
@@ -221,25 +221,9 @@ def _fit_and_score(task: Task, prepared: Prepared) -> tuple[Any, NDArray, dict[s
             "fit_s": fitted - start,
             "score_s": end - fitted,
             "cpu_s": time.process_time() - cpu,
-            "peak_rss_mb": _peak_mb(resident),
+            "peak_rss_mb": peak_mb(resident),
         },
     )
-
-
-def _reset_peak() -> float:
-    """Start a new peak of resident memory where the kernel allows it; returns the memory held now, MB."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    return psutil.Process().memory_info().rss / 2**20
-
-
-def _peak_mb(before: float) -> float:
-    """Peak of resident memory since `_reset_peak`, above what was held then."""
-    with contextlib.suppress(OSError), open("/proc/self/status") as file:
-        for line in file:
-            if line.startswith("VmHWM"):
-                return max(0.0, int(line.split()[1]) / 1024 - before)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # an upper bound: it includes the parent's peak
 
 
 def _leaks(detector: Any, prepared: Prepared, protocol: Protocol, scores: NDArray, seed: int) -> str:

@@ -226,7 +226,10 @@ def merge(
 @app.command()
 def speed(
     config: ConfigArgument = "speed",
+    rows: Annotated[int, typer.Option(help="Training rows.")] = 10_000,
+    columns: Annotated[int, typer.Option(help="Columns.")] = 10,
     repeats: Annotated[int, typer.Option(help="Interleaved repeats.")] = 3,
+    threads: Annotated[int, typer.Option(help="BLAS and OpenMP threads.")] = 1,
 ) -> None:
     """Time fit and scoring of contestants side by side on generated rows; ratios, not seconds, are the result."""
     from odkit.bench.config import load_config
@@ -234,5 +237,8 @@ def speed(
 
     with _told():
         parsed, _ = load_config(config)
-        table = measure_speed(parsed, repeats=repeats)
-    _print(table)
+        table = measure_speed(parsed, shape=(rows, columns), repeats=repeats, threads=threads)
+    _print([row for row in table if "reason" not in row])
+    for row in table:
+        if "reason" in row:
+            typer.echo(f"{row['detector']}: {row['reason']}")

@@ -6,6 +6,7 @@ A measure's version is raised when its definition changes; its values are then c
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,9 @@ from odkit.series.intervals import from_mask
 from odkit.series.threshold import DynamicThreshold
 
 __all__ = ["MEASURES", "Measure", "Scored", "check_names", "measure"]
+
+
+Mode = Literal["fixed", "exact"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,7 @@ def _vus(scored: Scored) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=4)
-def _event_counts(scored: Scored, mode: str) -> dict[str, float]:
+def _event_counts(scored: Scored, mode: Mode) -> dict[str, float]:
     """Events found, false and missed under the dynamic threshold, the share of time alarmed, and the counts that the
     same alarms get at random places."""
     anomaly = scored.anomaly_score - min(0.0, scored.anomaly_score.min())  # the threshold is defined for e >= 0
@@ -79,14 +83,14 @@ def _event_counts(scored: Scored, mode: str) -> dict[str, float]:
     }
 
 
-def _event_f1(scored: Scored, mode: str) -> float | None:
+def _event_f1(scored: Scored, mode: Mode) -> float | None:
     if not scored.ordered:
         return None
     counts = _event_counts(scored, mode)
     return events.pooled_f1([(counts["tp"], counts["fp"], counts["fn"])])
 
 
-def _events(mode: str) -> Measure:
+def _events(mode: Mode) -> Measure:
     return Measure(lambda s: _event_f1(s, mode), parts=lambda s: _event_counts(s, mode))
 
 

@@ -103,8 +103,11 @@ def _as_series(data: Dataset, protocol: Protocol) -> Dataset:
     if protocol.channel is None:
         return data
     pick = slice(protocol.channel, protocol.channel + 1)
-    parts = {name: getattr(data, name) for name in ("X", "train", "test")}
-    return replace(data, **{name: None if part is None else part[:, pick] for name, part in parts.items()})
+
+    def picked(table: NDArray | None) -> NDArray | None:
+        return None if table is None else table[:, pick]
+
+    return replace(data, X=picked(data.X), train=picked(data.train), test=picked(data.test))
 
 
 def prepare(data: Dataset, protocol: Protocol, seed: int) -> Prepared:

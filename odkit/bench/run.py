@@ -6,6 +6,7 @@ Running the same command again is resuming: whatever has a status and readable s
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
@@ -194,7 +196,8 @@ def _forkserver(cells: list[Cell], threads: int) -> Iterator[ForkServerContext]:
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
         first = context.Process(target=_nothing)  # the server's own start is on no cell's clock
-        first.start()
+        with _no_main():
+            first.start()
         first.join()
         yield context
     finally:
@@ -203,6 +206,17 @@ def _forkserver(cells: list[Cell], threads: int) -> Iterator[ForkServerContext]:
                 os.environ.pop(name)
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """Children start without reading the program's main file again: it need not be guarded, nor be a file at all."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _nothing() -> None:
@@ -222,7 +236,8 @@ def _start(context: ForkServerContext, cell: Cell, task: Task) -> _Running:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=child, args=(task, sender), daemon=True)
     started, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    process.start()
+    with _no_main():
+        process.start()
     sender.close()
     shared = 0.0
     with suppress(psutil.Error):  # what the child shares with the fork server is not its own use

@@ -125,7 +125,11 @@ class Results:
         series = cells["dataset"].nunique()
         rows = []
         for name in (name for name in self.metrics if f"{name}.tp" in cells and cells[name].notna().any()):
-            sums = cells[cells["status"] == "ok"].groupby(["detector", "family"])[[f"{name}.{part}" for part in PARTS]].sum()
+            sums = (
+                cells[cells["status"] == "ok"]
+                .groupby(["detector", "family"])[[f"{name}.{part}" for part in PARTS]]
+                .sum()
+            )
             sums.columns = list(PARTS)
             for detector, counts in sums.groupby("detector"):
                 f1 = 2 * counts["tp"] / (2 * counts["tp"] + counts["fp"] + counts["fn"])
@@ -135,7 +139,12 @@ class Results:
                     family: f"{value:.3f} [{c.tp:.0f}, {c.fp:.0f}, {c.fn:.0f}]"
                     for family, value, c in zip(counts.droplevel(0).index, f1, counts.itertuples(), strict=True)
                 }
-                figures = {"series": f"{len(own)} of {series}", "mean": f1.mean(), "alarmed": own[f"{name}.alarmed"].mean(), "by chance": null.mean()}
+                figures = {
+                    "series": f"{len(own)} of {series}",
+                    "mean": f1.mean(),
+                    "alarmed": own[f"{name}.alarmed"].mean(),
+                    "by chance": null.mean(),
+                }
                 rows.append({"threshold": name, "detector": detector, **figures, **shown})
         table = pd.DataFrame(rows)
         return table.sort_values(["threshold", "mean"], ascending=[True, False]) if rows else table

@@ -127,14 +127,11 @@ def test_a_file_that_is_not_the_cards_stops_the_run_before_it_starts(tmp_path, d
 
 
 SCRIPT = """
-if __name__ == "__main__":  # children read this file again: nothing of it is for them
-    import sys
-    from odkit.bench.config import Config
-    from odkit.bench.run import run
-    run(Config.model_validate_json(sys.argv[2]), "", sys.argv[1], jobs=2)
+import sys
+from odkit.bench.config import Config
+from odkit.bench.run import run
+run(Config.model_validate_json(sys.argv[2]), "", sys.argv[1], jobs=2)  # no guard: children do not read this file
 """
-
-
 SLOW = {"id": "slow", "class": f"{HOSTILE}:Slow", "params": {"seconds": 0.25}}
 STUCK = {"id": "stuck", "class": f"{HOSTILE}:LoopsInC", "seeds": [0]}  # nothing but a kill ends it
 REAL = {"id": "odkit.ECOD", "class": "odkit.ECOD", "seeds": [0]}

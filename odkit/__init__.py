@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 # public name -> module that defines it; the alphabetic list is the public shelf
 _SHELF = {
+    "AutoEncoder": "odkit.detectors.autoencoder",
     "Autoregression": "odkit.series.autoregression",
     "Conformal": "odkit.decide.conformal",
     "Consensus": "odkit.detectors.consensus",
@@ -21,7 +22,10 @@ _SHELF = {
     "GMM": "odkit.detectors.gmm",
     "KNN": "odkit.detectors.knn",
     "Mahalanobis": "odkit.detectors.mahalanobis",
+    "MeanShift": "odkit.detectors.mean_shift",
+    "MeanShiftScoring": "odkit.detectors.mean_shift",
     "MovingEnergy": "odkit.series.energy",
+    "PCAReconstruction": "odkit.detectors.pca_reconstruction",
     "PatchGaussian": "odkit.images.patch_gaussian",
     "PolynomialResidual": "odkit.series.polynomial",
     "SeriesConsensus": "odkit.series.consensus",
@@ -39,6 +43,7 @@ __all__ = [
     "ECOD",
     "GMM",
     "KNN",
+    "AutoEncoder",
     "Autoregression",
     "Conformal",
     "Consensus",
@@ -47,7 +52,10 @@ __all__ = [
     "DynamicThreshold",
     "FeaturePyramid",
     "Mahalanobis",
+    "MeanShift",
+    "MeanShiftScoring",
     "MovingEnergy",
+    "PCAReconstruction",
     "PatchGaussian",
     "PolynomialResidual",
     "SeriesConsensus",

@@ -23,6 +23,13 @@ class Entry(NamedTuple):
 
 
 DETECTORS = {
+    "autoencoder": Entry(
+        "odkit.detectors.autoencoder",
+        "AutoEncoder",
+        assumes="normal rows lie near a curved surface that a small network can learn to copy (needs torch)",
+        cost="fit some seconds, whatever the rows; score d^2 per row and member; memory small",
+        fails="groups of anomalies in the training data; single networks vary, so members are averaged",
+    ),
     "ecod": Entry(
         "odkit.detectors.ecod",
         "ECOD",
@@ -43,6 +50,27 @@ DETECTORS = {
         assumes="anomalies are far from other rows; columns in comparable units",
         cost="fit n log n, score log n per row in few columns, n per row in many; memory as the data",
         fails="regions of very different density; groups of anomalies; hundreds of noisy columns",
+    ),
+    "mean-shift": Entry(
+        "odkit.detectors.mean_shift",
+        "MeanShift",
+        assumes="averaging neighbours carries anomalies far; fewer of them in one place than n_neighbors",
+        cost="fit and score as three neighbour searches; memory three times the data",
+        fails="larger groups of anomalies; rims of the data",
+    ),
+    "mean-shift-scoring": Entry(
+        "odkit.detectors.mean_shift",
+        "MeanShiftScoring",
+        assumes="a reconstruction, and anomalies in the training data that it must not copy (needs torch)",
+        cost="of autoencoder and mean-shift together",
+        fails="clean training data (worse than without); groups of anomalies",
+    ),
+    "pca-reconstruction": Entry(
+        "odkit.detectors.pca_reconstruction",
+        "PCAReconstruction",
+        assumes="normal rows lie near a plane",
+        cost="fit n d^2 + d^3, score d k per row; memory small",
+        fails="anomalies inside the plane; gross outliers in training turn it",
     ),
     "mahalanobis": Entry(
         "odkit.detectors.mahalanobis",

@@ -427,6 +427,92 @@ def em_step(X, weights, means, covariances, reg_covar, kind):
     return np.mean(log_p), mass / n, np.array(new_means), np.array(new_covariances)
 
 
+# --- column scales, mean shift, reconstruction
+
+
+def column_scales(X, scaling):
+    """Location, scale and constant mask by the plain formulas, column by column."""
+    location, scale, constant = [], [], []
+    for column in np.asarray(X, dtype=float).T:
+        n = len(column)
+        mean = sum(column) / n
+        spread = (sum((x - mean) ** 2 for x in column) / (n - 1)) ** 0.5 if n > 1 else 0.0
+        constant.append(spread <= 1e-12 * max(abs(x) for x in column))
+        if constant[-1]:
+            middle, width = column[0], 1.0
+        elif scaling == "standard":
+            middle, width = mean, spread
+        elif scaling == "robust":
+            low, middle, high = np.percentile(column, [25, 50, 75])
+            width = (high - low) / 1.349 or spread
+        else:
+            middle, width = 0.0, 1.0
+        location.append(middle)
+        scale.append(width)
+    return np.array(location), np.array(scale), np.array(constant)
+
+
+def nearest(queries, rows, k):
+    """Per query: the k rows that come first by (squared distance, row), in ascending order of the row."""
+    index = []
+    for q in queries:
+        keyed = []
+        for i, row in enumerate(rows):
+            total = 0.0
+            for a, b in zip(row, q, strict=True):
+                total += (a - b) * (a - b)
+            keyed.append((total, i))
+        index.append(sorted(i for _, i in sorted(keyed)[:k]))
+    return np.array(index)
+
+
+def shift(queries, rows, k, statistic="mean"):
+    """Per query: the mean of its k nearest rows, or the first of them with the least summed Manhattan distance."""
+    moved = []
+    for near in nearest(queries, rows, k):
+        if statistic == "mean":
+            total = np.zeros(rows.shape[1])
+            for i in near:
+                total = total + rows[i]
+            moved.append(total / k)
+        else:
+            costs = []
+            for i in near:
+                cost = 0.0
+                for other in near:
+                    for a, b in zip(rows[i], rows[other], strict=True):
+                        cost += abs(a - b)
+                costs.append(cost)
+            moved.append(rows[near[int(np.argmin(costs))]])
+    return np.array(moved)
+
+
+def reconstruct(x, weights, biases, two_heads):
+    """One row through one member: (mean, variance) or (mean, None), neuron by neuron."""
+
+    def layer(h, weight, bias):
+        return [sum(h[i] * weight[i][o] for i in range(len(h))) + bias[0][o] for o in range(len(bias[0]))]
+
+    h = [min(max(value, -1e4), 1e4) for value in x]
+    n_hidden = len(weights) - (2 if two_heads else 1)
+    for weight, bias in zip(weights[:n_hidden], biases[:n_hidden], strict=True):
+        h = [max(value, 0.0) for value in layer(h, weight, bias)]
+    mean = layer(h, weights[n_hidden], biases[n_hidden])
+    if not two_heads:
+        return np.array(mean), None
+    z = layer(h, weights[-1], biases[-1])
+    return np.array(mean), np.array([np.logaddexp(0.0, value) + 1e-5 for value in z])
+
+
+def apre(x, mean, variance, alpha, beta, min_variance):
+    """alpha sum (x - mean)^2 / w + beta sum log w, w = max(variance, min_variance), of one row."""
+    total = 0.0
+    for value, m, v in zip(x, mean, variance, strict=True):
+        w = max(v, min_variance)
+        total += alpha * (value - m) ** 2 / w + beta * np.log(w)
+    return total
+
+
 # --- ranks: a summary is a list of (value, a, b, c, e) and the number n of training values
 
 

@@ -93,9 +93,9 @@ class PyOD(Detector):
         --------
         >>> import numpy as np
         >>> from pyod.models.ecod import ECOD
-        >>> from pyod.models.hbos import HBOS
+        >>> from pyod.models.knn import KNN
         >>> X = np.random.default_rng(0).normal(size=(50, 2))
-        >>> PyOD(ECOD()).fit(X).inductive_on(X[:5]), PyOD(HBOS()).fit(X).inductive_on(X[:5])
+        >>> PyOD(ECOD()).fit(X).inductive_on(X[:5]), PyOD(KNN()).fit(X).inductive_on(X[:5])
         (False, True)
         """
         check_is_fitted(self)

@@ -1,0 +1,317 @@
+"""Autoencoder with plain and probabilistic reconstruction error (Tan et al., MSS-PAE, Pattern Recognition, 2025)."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+
+from odkit import kernels
+from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit.base import Detector
+from odkit.kernels.cpu.blas import one_thread
+from odkit.kernels.cpu.scaling import column_scales
+
+__all__ = ["AutoEncoder"]
+
+CELLS = 1 << 18  # float64 numbers of one layer of all members at once: 2 MiB, about a core's cache
+
+
+class AutoEncoder(Detector):
+    """A row is as strange as a narrow network, trained to copy rows, fails to copy it.
+
+    Assumes that normal rows lie near a surface of fewer dimensions than there are columns, and that a small network
+    finds it. It fails where outliers are copied as well as the rest: clumps of them that are in the training data,
+    and rows that a nearly linear map copies (a row far out along the main directions of the data). Trained longer on
+    data with outliers it learns them too. Single networks differ widely by their seed; the mean of `n_members` is
+    reported. Over the development data neither this nor its relatives beat `KNN` on average (docs/autoencoder.md);
+    what they add is `reconstruct`, `explain`, and a view that differs from a distance's.
+
+    Three errors, sums over the columns of the scaled row x, its reconstruction m and the predicted variance v, with
+    w = max(v, min_variance):
+
+    - "mse": (x - m)^2; the network has no variance head;
+    - "pre": (x - m)^2 / w + log w, twice the negative log-density but for a constant;
+    - "apre": alpha (x - m)^2 / w + beta log w.
+
+    Parameters
+    ----------
+    error : {"mse", "pre", "apre"}, default="apre"
+        Which error is the score (see above); "mse" also trains without a variance head.
+    hidden : "auto" or sequence of int, default="auto"
+        Widths of the encoder, the last one latent; the decoder mirrors them. "auto" is the paper's table: d/2; from
+        20 columns d/2, d/4; from 100 d/2, d/4, d/8; from 200 d/2, d/4, d/16.
+    alpha, beta : float, default=0.5, 2.0
+        Weights of the two parts of "apre", alpha > 0, beta >= 0; they enter the score only, never the training.
+    min_variance : float, default=1.0
+        Least variance used in the score, above 0, in units of the column's own: 1 trusts no column to be predicted
+        more precisely than its spread, so that log w only adds where the network expects more than that.
+    n_members : int, default=5
+        Networks trained as one batched network; the score is their mean.
+    max_steps : int, default=1000
+        Optimiser steps, whatever the number of rows.
+    batch_size : int or None, default=256
+        Rows per step; an epoch is cut into batches that differ by at most one row. None: all rows.
+    learning_rate : float, default=1e-3
+        Of Adam; halved after every `lr_step` steps.
+    lr_step : int, default=1000
+    check_every : int, default=50
+        Steps per record of `loss_curve_`.
+    early_stopping : bool, default=False
+        Hold out `validation_fraction` of the rows, keep each member's copy with the least loss on them, and stop when
+        none has improved for `patience` records. It needs no labels and saves time; it does not find the best
+        detector.
+    validation_fraction : float in (0, 1), default=0.1
+    patience : int, default=10
+    scaling : {"standard", "robust", None}, default="standard"
+        Mean and standard deviation; median and IQR / 1.349; none. Constant columns stay outside the network.
+    mixed_precision : bool, default=False
+        Matrix products of the training in bfloat16, all else in float32. For wide networks on a GPU.
+    warm_start : bool, default=False
+        Start from the weights of the last fit (same columns, same widths) instead of random ones; Adam starts anew.
+    verbose : bool, default=False
+        Log the loss at every record (logger "odkit", level INFO).
+    contamination : float, default=0.1
+        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    device : str, default="cpu"
+        Where to train and to score: "cpu", "cuda", "cuda:1". A fitted model scores on the cpu after
+        `set_params(device="cpu")`. One torch thread is fastest at these sizes (`torch.set_num_threads(1)`).
+    random_state : int, RandomState or None, default=None
+        On one device, torch version and thread count equal seeds give equal bits; members 0, 1, 2 of five are the
+        members of a fit with three.
+
+    Attributes
+    ----------
+    weights_, biases_ : lists of ndarray, (n_members, inputs, outputs) and (n_members, 1, outputs), float32
+        Encoder, decoder, mean head and, but for "mse", variance head.
+    location_, scale_ : ndarrays of shape (n_features,)
+    constant_features_ : ndarray of shape (n_features,), bool
+        Columns that did not vary in training; their reconstruction is their value, their scaled variance 1.
+    alpha_, beta_ : float
+        Weights in use: 1 and 1 for "pre", 1 and 0 for "mse".
+    loss_curve_ : ndarray of shape (n_records, n_members)
+    validation_curve_ : ndarray of shape (n_records, n_members), or None without early stopping
+    best_step_ : ndarray of shape (n_members,), or None without early stopping
+    n_steps_ : int
+    offset_ : float
+        The `100 * contamination` percentile of the training scores.
+
+    Notes
+    -----
+    **Score:** minus the reconstruction error, mean over the members; at most 0 for "mse", without bound or sign else.
+    **Cost:** fit O(n_steps n_members batch_size d^2); score O(n_members d^2) a row, float64, in cache-sized chunks.
+    **Source:** Tan et al.'s code for networks, losses and weights; the floor under v, training by steps, averaged
+    members and constant columns kept out are ours. The paper's settings: `error="apre", alpha=0.5, beta=2,
+    min_variance=1e-5, batch_size=None, max_steps=5000, n_members=1`.
+
+    Examples
+    --------
+    The second column follows the first; the network learns that, and a row that breaks it stands out:
+
+    >>> import numpy as np
+    >>> from odkit import AutoEncoder
+    >>> x = np.random.default_rng(0).normal(size=(500, 1))
+    >>> X = np.hstack([x, 2 * x])
+    >>> detector = AutoEncoder(
+    ...     error="mse", hidden=(8, 2), n_members=2, max_steps=300, learning_rate=0.01, random_state=0
+    ... ).fit(X)
+    >>> detector.predict([[1.0, 2.0], [1.0, -2.0]])
+    array([ 1, -1])
+    >>> detector.reconstruct([[1.0, 2.0]]).round(1)
+    array([[1., 2.]])
+    """
+
+    _parameter_constraints: dict = {
+        **Detector._parameter_constraints,
+        "error": [StrOptions({"mse", "pre", "apre"})],
+        "hidden": [StrOptions({"auto"}), "array-like"],
+        "alpha": [Interval(Real, 0, None, closed="neither")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "min_variance": [Interval(Real, 0, None, closed="neither")],
+        "n_members": [Interval(Integral, 1, None, closed="left")],
+        "max_steps": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "lr_step": [Interval(Integral, 1, None, closed="left")],
+        "check_every": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "scaling": [StrOptions({"standard", "robust"}), None],
+        "mixed_precision": ["boolean"],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "device": [str, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        error: str = "apre",
+        hidden: Any = "auto",
+        alpha: float = 0.5,
+        beta: float = 2.0,
+        min_variance: float = 1.0,
+        n_members: int = 5,
+        max_steps: int = 1000,
+        batch_size: int | None = 256,
+        learning_rate: float = 1e-3,
+        lr_step: int = 1000,
+        check_every: int = 50,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        scaling: str | None = "standard",
+        mixed_precision: bool = False,
+        warm_start: bool = False,
+        verbose: bool = False,
+        contamination: float = 0.1,
+        device: str | None = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.error = error
+        self.hidden = hidden
+        self.alpha = alpha
+        self.beta = beta
+        self.min_variance = min_variance
+        self.n_members = n_members
+        self.max_steps = max_steps
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.lr_step = lr_step
+        self.check_every = check_every
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.scaling = scaling
+        self.mixed_precision = mixed_precision
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.contamination = contamination
+        self.device = device
+        self.random_state = random_state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "weights_")
+
+    def _fit(self, X: NDArray) -> None:
+        previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)  # a failed fit: no model
+        if len(X) < 2:
+            raise ValueError("AutoEncoder: n_samples = 1, but a spread needs at least 2 rows. Give more rows.")
+        X = X.astype(np.float64, copy=False)
+        self.location_, self.scale_, self.constant_features_ = column_scales(X, self.scaling)
+        varying = ~self.constant_features_
+        if not varying.any():
+            raise ValueError(
+                f"AutoEncoder: all {X.shape[1]} columns are constant, so there is nothing to learn; at least one must "
+                "vary. Give other columns."
+            )
+        try:
+            from odkit.nets.autoencoder import fit_members
+        except ModuleNotFoundError as error:
+            raise ImportError("AutoEncoder needs torch, which is missing: pip install 'odkit[torch]'") from error
+        self.alpha_, self.beta_ = {"mse": (1.0, 0.0), "pre": (1.0, 1.0), "apre": (self.alpha, self.beta)}[self.error]
+        log = logging.getLogger("odkit").info
+        weights, biases, history = fit_members(
+            ((X - self.location_) / self.scale_)[:, varying],
+            hidden=self.hidden,
+            two_heads=self.error != "mse",
+            n_members=self.n_members,
+            validation_fraction=self.validation_fraction if self.early_stopping else None,
+            start=previous if self.warm_start and previous[0] is not None else None,
+            mixed_precision=self.mixed_precision,
+            device=kernels.on(self.device).device,
+            random_state=check_random_state(self.random_state),
+            max_steps=self.max_steps,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            lr_step=self.lr_step,
+            check_every=self.check_every,
+            patience=self.patience,
+            progress=(lambda step, loss: log("AutoEncoder: step %d, loss %s", step, loss)) if self.verbose else None,
+        )
+        self.loss_curve_, self.validation_curve_, self.best_step_, self.n_steps_ = history
+        self.weights_, self.biases_ = weights, biases
+        if self.error != "mse" and self.min_variance < 1:
+            share = np.mean([(v <= self.min_variance).mean() for _, _, _, v in self._predictions(kernels.on(), X)])
+            if share > 0.5:
+                warnings.warn(
+                    f"AutoEncoder: {share:.0%} of all predicted variances lie at or below min_variance="
+                    f"{self.min_variance}, so the score is mostly a plain squared error. Lower min_variance or use "
+                    "error='mse'.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+
+    def _score(self, X: NDArray) -> NDArray:
+        deviation, log_variance = self._parts(X)
+        return -(deviation + log_variance).sum(axis=1)
+
+    def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What the members make of X on average, shape (n_samples, n_features), in the units of X.
+
+        Its squared error is less than the mean of the members' errors, by the variance between the members.
+        """
+        return self.reconstruct_members(X)[0].mean(axis=0)
+
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """`reconstruct(X)`."""
+        return self.reconstruct(X)
+
+    def reconstruct_members(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Mean and variance (None for "mse") by each member, (n_members, n_samples, n_features), in the units of X."""
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        k = kernels.on(self.device)
+        varying = ~self.constant_features_
+        mean = np.zeros((self.weights_[0].shape[0], *X.shape))
+        variance = None if self.error == "mse" else np.ones_like(mean)
+        for rows, _, found, spread in self._predictions(k, X):
+            mean[:, rows, varying] = k.numpy(found)
+            if variance is not None:
+                variance[:, rows, varying] = k.numpy(spread)
+        mean = mean * self.scale_ + self.location_
+        return mean, None if variance is None else variance * self.scale_**2
+
+    def explain(self, X: ArrayLike, *, parts: bool = False) -> Any:
+        """Contribution of each column to the anomaly score, (n_samples, n_features); rows sum to it.
+
+        With `parts`, two such arrays: the deviation from the reconstruction, and the log-variance part.
+        """
+        check_is_fitted(self)
+        deviation, log_variance = self._parts(self._validate(X, reset=False))
+        return (deviation, log_variance) if parts else deviation + log_variance
+
+    def _parts(self, X: NDArray) -> tuple[NDArray, NDArray]:
+        """Deviation and log-variance terms, each (n, d), averaged over the members."""
+        k = kernels.on(self.device)
+        constant = self.constant_features_
+        z = (X[:, constant] - self.location_[constant]) / self.scale_[constant]
+        deviation, log_variance = np.zeros(X.shape), np.zeros(X.shape)
+        least = 1.0 if self.error == "mse" else max(1.0, self.min_variance)
+        deviation[:, constant] = self.alpha_ * z**2 / least
+        log_variance[:, constant] = self.beta_ * np.log(least)
+        for rows, z, mean, variance in self._predictions(k, X):
+            if variance is None:
+                deviation[rows, ~constant] = k.numpy(k.reconstruction.mse_terms(z, mean).mean(0))
+                continue
+            terms = k.reconstruction.apre_terms(z, mean, variance, self.alpha_, self.beta_, self.min_variance)
+            deviation[rows, ~constant], log_variance[rows, ~constant] = (k.numpy(term.mean(0)) for term in terms)
+        return deviation, log_variance
+
+    def _predictions(self, k: kernels.Backend, X: NDArray) -> Iterator[tuple[slice, Any, Any, Any]]:
+        """Rows, their scaled varying columns, and the members' mean and variance of those, chunk by chunk."""
+        varying = ~self.constant_features_
+        weights, biases = [k.array(w) for w in self.weights_], [k.array(b) for b in self.biases_]
+        step = min(8192, max(64, CELLS // (weights[0].shape[0] * weights[0].shape[1])))
+        for start in range(0, len(X), step):
+            rows = slice(start, start + step)
+            z = k.array(((X[rows] - self.location_) / self.scale_)[:, varying])
+            with one_thread():
+                mean, variance = k.reconstruction.reconstruct(z, weights, biases, self.error != "mse")
+            yield rows, z, mean, variance

@@ -1,0 +1,189 @@
+"""The one training loop: Adam on batches of rows that lie in memory, every member with its own order of rows.
+
+Length is counted in steps, not in epochs: 50 epochs of 129 rows are 50 steps and no training at all. Nothing global is
+touched: neither a seed nor the number of threads.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = ["History", "Network", "train"]
+
+LOSS_ROWS = 16_384  # rows of the held-out part that are evaluated at once
+
+
+class Network(Protocol):
+    """What can be trained: members whose parameters lie in one vector and do not mix."""
+
+    n_members: int
+    flat: torch.Tensor
+    owner: torch.Tensor
+
+    def gradients(self, x: torch.Tensor) -> torch.Tensor:
+        """Loss of each member on its own rows x (n_members, n, d), shape (n_members,), gradient in `flat.grad`."""
+
+    def loss(self, x: torch.Tensor) -> torch.Tensor:
+        """The same loss without its gradient."""
+
+
+class History(NamedTuple):
+    """What happened.
+
+    Attributes
+    ----------
+    loss_curve : ndarray of shape (n_records, n_members)
+        Mean training loss over the steps since the last record; NaN from where a member was frozen.
+    validation_curve : ndarray of shape (n_records, n_members), or None without held-out rows
+    best_step : ndarray of shape (n_members,), or None without held-out rows
+        Step of the copy that was kept.
+    n_steps : int
+    """
+
+    loss_curve: NDArray[np.float64]
+    validation_curve: NDArray[np.float64] | None
+    best_step: NDArray[np.int64] | None
+    n_steps: int
+
+
+def train(
+    network: Network,
+    X: torch.Tensor,
+    generators: Sequence[torch.Generator],
+    *,
+    max_steps: int,
+    batch_size: int | None = 256,
+    learning_rate: float = 1e-3,
+    lr_step: int = 1000,
+    check_every: int = 50,
+    held_out: torch.Tensor | None = None,
+    patience: int = 10,
+    progress: Callable[[int, NDArray[np.float64]], None] | None = None,
+) -> History:
+    """Train all members at once, as each would be trained alone with its generator.
+
+    Parameters
+    ----------
+    network : Network, changed in place
+    X : torch.Tensor of shape (n, d), on the network's device
+    generators : one torch.Generator on the cpu per member
+        Each gives one permutation of the rows per epoch.
+    max_steps : int
+    batch_size : int or None
+        An epoch is cut into ceil(n / batch_size) batches whose sizes differ by at most one, so no row is dropped and
+        no batch is a leftover; None, or more than n, is all rows at once.
+    learning_rate : float
+        Halved after every `lr_step` steps.
+    check_every : int
+        Steps between two records.
+    held_out : torch.Tensor of shape (n_held_out, d), optional
+        Each member keeps the copy with the least loss on these rows and stops after `patience` records without a
+        lower one; training ends when all have stopped.
+    progress : callable, optional
+        Called as progress(step, loss of each member) at every record.
+
+    Raises
+    ------
+    ValueError
+        When the loss of every member has become infinite or NaN. If some remain, the others are set back to their last
+        finite copy, frozen, and named in a ConvergenceWarning.
+    """
+    n, d = X.shape
+    n_batches = 1 if batch_size is None else -(-n // batch_size)
+    optimizer = torch.optim.Adam([network.flat], lr=learning_rate, fused=X.device.type in {"cpu", "cuda"})
+    watch = _Watch(network, held_out, patience)
+    summed, step, last, epoch = torch.zeros(network.n_members, device=X.device), 0, 0, 0
+    with torch.no_grad():
+        while step < max_steps and not watch.done:
+            order = torch.stack([torch.randperm(n, generator=generator) for generator in generators]).to(X.device)
+            epoch += 1
+            for rows in order.tensor_split(n_batches, dim=1):
+                rate = learning_rate * 0.5 ** (step // lr_step)
+                optimizer.param_groups[0]["lr"] = rate
+                summed += network.gradients(X.index_select(0, rows.reshape(-1)).view(network.n_members, -1, d))
+                optimizer.step()
+                step += 1
+                if step % check_every == 0 or step == max_steps:
+                    loss = (summed / (step - last)).cpu().numpy().astype(np.float64)
+                    watch.record(step, loss, f"step {step} (epoch {epoch}, learning rate {rate:g})")
+                    if progress is not None:
+                        progress(step, loss)
+                    summed.zero_()
+                    last = step
+                if step == max_steps or watch.done:
+                    break
+        watch.finish()
+    curves = np.array(watch.losses), np.array(watch.held_out_losses) if held_out is not None else None
+    return History(*curves, watch.best_step if held_out is not None else None, step)
+
+
+class _Watch:
+    """Keeps each member's copy to fall back on, and says when there is nothing left to train."""
+
+    def __init__(self, network: Network, held_out: torch.Tensor | None, patience: int) -> None:
+        self.network, self.held_out, self.patience = network, held_out, patience
+        self.losses: list[NDArray] = []
+        self.held_out_losses: list[NDArray] = []
+        self.kept = network.flat.detach().clone()
+        self.alive = np.ones(network.n_members, dtype=bool)
+        self.best = np.full(network.n_members, np.inf)
+        self.best_step = np.zeros(network.n_members, dtype=np.int64)
+        self.since_best = np.zeros(network.n_members, dtype=np.int64)  # in records
+        self.stopped = np.zeros(network.n_members, dtype=bool)
+
+    @property
+    def done(self) -> bool:
+        return bool((self.stopped | ~self.alive).all())
+
+    def record(self, step: int, loss: NDArray, where: str) -> None:
+        parameters = torch.zeros_like(self.network.flat[: self.network.n_members])
+        parameters.index_add_(0, self.network.owner, self.network.flat * 0)  # inf * 0 and NaN * 0 are NaN
+        finite = np.isfinite(loss) & np.isfinite(parameters.cpu().numpy())
+        lost = self.alive & ~finite
+        self.alive &= finite
+        if not self.alive.any():
+            raise ValueError(
+                f"training diverged: the loss of every member is infinite or NaN at {where}. "
+                "Lower learning_rate, or scale the columns."
+            )
+        if lost.any():
+            warnings.warn(
+                f"the loss of member {', '.join(map(str, np.flatnonzero(lost)))} became infinite or NaN at {where}; "
+                "it is set back to its last finite copy and trained no further. Lower learning_rate.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        self.losses.append(np.where(self.alive, loss, np.nan))
+        if self.held_out is None:
+            self._keep(self.alive)
+            return
+        held_out = np.where(self.alive, self._loss_on(self.held_out), np.nan)
+        self.held_out_losses.append(held_out)
+        better = (held_out < self.best) & ~self.stopped
+        self.best[better], self.best_step[better] = held_out[better], step
+        self._keep(better)
+        self.since_best = np.where(better, 0, self.since_best + 1)
+        self.stopped |= self.since_best >= self.patience
+
+    def finish(self) -> None:
+        """Give the kept copy to the members that were frozen, or to all where the best copy counts."""
+        back = ~self.alive if self.held_out is None else np.ones_like(self.alive)
+        self.network.flat.copy_(torch.where(self._entries(back), self.kept, self.network.flat))
+
+    def _keep(self, members: NDArray) -> None:
+        self.kept = torch.where(self._entries(members), self.network.flat, self.kept)
+
+    def _entries(self, members: NDArray) -> torch.Tensor:
+        return torch.as_tensor(members, device=self.network.owner.device)[self.network.owner]
+
+    def _loss_on(self, X: torch.Tensor) -> NDArray[np.float64]:
+        total = np.zeros(self.network.n_members)
+        for rows in X.split(LOSS_ROWS):
+            members = rows.expand(self.network.n_members, -1, -1)
+            total += len(rows) * self.network.loss(members).cpu().numpy().astype(np.float64)
+        return total / len(X)

@@ -1,0 +1,269 @@
+"""MeanShift and MeanShiftScoring: worked examples, identities, equivariance, bad input."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.decomposition import NMF, PCA
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from odkit import MeanShift, MeanShiftScoring, PCAReconstruction, anomaly_score
+from odkit.base import Detector
+
+HAND = np.array([[0.0], [1.0], [3.0], [10.0]])
+
+
+class Identity(Detector):
+    """Reconstructs every row perfectly."""
+
+    def __init__(self, *, contamination=0.1):
+        self.contamination = contamination
+
+    def _fit(self, X):
+        self.fitted_ = True
+
+    def _score(self, X):
+        return np.zeros(len(X))
+
+    def reconstruct(self, X):
+        return np.asarray(X, dtype=float)
+
+
+class TwoMembers(Identity):
+    """Reconstructs by two members with variances, in the units of X."""
+
+    def reconstruct_members(self, X):
+        return np.stack([X, X + 1]), np.full((2, *X.shape), 4.0)
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    return np.vstack([rng.normal(size=(150, 4)), rng.normal(size=(8, 4)) * 5]) * [1, 3, 0.1, 1] + [0, 10, 0, -5]
+
+
+# --- mean shift
+
+
+def test_the_hand_worked_example():
+    detector = MeanShift(n_neighbors=2, scaling=None).fit(HAND)
+    assert detector.references_[:, :, 0].tolist() == [[0, 1, 3, 10], [0.5, 0.5, 2, 6.5], [0.5, 0.5, 1.25, 4.25]]
+    assert anomaly_score(detector, HAND).tolist() == [0.5, 0.5, 2.125, 7.25]
+    assert detector.transform([[5], [10], [20]]).ravel().tolist() == [0.875, 2.75, 2.75]
+    assert anomaly_score(detector, [[5], [10], [20]]).tolist() == [4.125, 7.25, 17.25]
+    distance = anomaly_score(detector, HAND)
+    assert distance.std() == pytest.approx(2.768933, abs=1e-6)
+    assert (distance > distance.std()).tolist() == [False, False, False, True]
+
+
+@pytest.mark.parametrize("statistic", ["mean", "medoid"])
+@pytest.mark.parametrize("scaling", ["standard", "robust", None])
+def test_a_training_row_scores_what_it_scored_in_the_fit(X, statistic, scaling):
+    detector = MeanShift(n_neighbors=7, statistic=statistic, scaling=scaling)
+    trained = -detector._fit_score(X)
+    np.testing.assert_array_equal(anomaly_score(detector.fit(X), X), trained)
+
+
+@pytest.mark.parametrize("statistic", ["mean", "medoid"])
+def test_one_neighbour_stays_and_all_neighbours_meet(X, statistic):
+    stay = MeanShift(n_neighbors=1, statistic=statistic, scaling=None).fit(X)
+    np.testing.assert_array_equal(stay.transform(X), X)
+    assert not anomaly_score(stay, X).any()
+    assert not stay.explain(X).any()
+    meet = MeanShift(n_neighbors=len(X), n_passes=2, statistic=statistic, scaling=None).fit(X)
+    assert len(np.unique(meet.transform(X), axis=0)) == 1
+    if statistic == "mean":
+        np.testing.assert_allclose(meet.transform(X)[0], X.mean(axis=0), rtol=1e-12)
+    else:
+        cost = np.abs(X[:, None] - X[None]).sum(axis=(1, 2))
+        np.testing.assert_array_equal(meet.transform(X)[0], X[cost.argmin()])
+
+
+def test_more_neighbours_than_rows_are_cut():
+    assert MeanShift(n_neighbors=20).fit(HAND).n_neighbors_ == 4
+    np.testing.assert_array_equal(
+        MeanShift(n_neighbors=20).fit(HAND).score_samples(HAND), MeanShift(n_neighbors=4).fit(HAND).score_samples(HAND)
+    )
+    assert MeanShift().fit([[1.0, 2.0]]).score_samples([[1.0, 2.0]]) == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(2, 9))
+def test_rotation_translation_and_order(seed, n_passes, k):
+    rng = np.random.default_rng(seed)
+    X, Q = rng.normal(size=(40, 3)), rng.normal(size=(9, 3)) * 2
+    settings = {"n_neighbors": k, "n_passes": n_passes, "scaling": None}
+    expected = anomaly_score(MeanShift(**settings).fit(X), Q)
+    rotation = np.linalg.qr(rng.normal(size=(3, 3)))[0]
+    moved = anomaly_score(MeanShift(**settings).fit(X @ rotation + 5), Q @ rotation + 5)
+    np.testing.assert_allclose(moved, expected, rtol=1e-9, atol=1e-12)
+    order = rng.permutation(40)
+    shuffled = anomaly_score(MeanShift(**settings).fit(X[order]), Q)
+    np.testing.assert_allclose(shuffled, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_scaling_makes_units_irrelevant(X):
+    expected = MeanShift().fit(X).score_samples(X)
+    scaled = X * [1e6, 1, 1e-6, 7] + 3
+    np.testing.assert_allclose(MeanShift().fit(scaled).score_samples(scaled), expected, rtol=1e-7)
+    np.testing.assert_allclose(
+        MeanShift().fit(scaled).transform(scaled), (MeanShift().fit(X).transform(X)) * [1e6, 1, 1e-6, 7] + 3, rtol=1e-7
+    )
+
+
+def test_duplicates_and_constant_columns(X):
+    rows = np.repeat(np.column_stack([X, np.full(len(X), 3.0)])[:20], 5, axis=0)
+    detector = MeanShift(n_neighbors=5).fit(rows)
+    np.testing.assert_allclose(anomaly_score(detector, rows), 0, atol=1e-14)
+    moved = rows[:1] + 0.25 * np.eye(5)[4]
+    np.testing.assert_allclose(anomaly_score(detector, moved), 0.25)
+    np.testing.assert_allclose(detector.explain(moved), [[0, 0, 0, 0, 0.25]], atol=1e-14)
+
+
+def test_explanations_sum_to_the_distance(X):
+    detector = MeanShift().fit(X)
+    parts = detector.explain(X)
+    np.testing.assert_allclose(parts.sum(axis=1), anomaly_score(detector, X), rtol=1e-12)
+    assert (parts >= 0).all()
+    np.testing.assert_array_equal(detector.expected(X), detector.transform(X))
+
+
+def test_the_devices_and_threads_agree(X):
+    pytest.importorskip("torch")
+    for statistic in ("mean", "medoid"):
+        cpu = MeanShift(statistic=statistic).fit(X)
+        np.testing.assert_array_equal(
+            MeanShift(statistic=statistic, n_jobs=2).fit(X).score_samples(X), cpu.score_samples(X)
+        )
+        torch = MeanShift(statistic=statistic, device="torch").fit(X)
+        np.testing.assert_allclose(torch.references_, cpu.references_, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(torch.score_samples(X), cpu.score_samples(X), rtol=1e-9, atol=1e-12)
+
+
+def test_a_state_that_compiled_code_must_not_meet_is_refused(X):
+    detector = MeanShift(n_neighbors=5).fit(X)
+    detector._check_state()
+    for name, value in (
+        ("n_neighbors_", 159), ("n_neighbors_", 0), ("references_", detector.references_[:, :, :3]),
+        ("references_", detector.references_[0]), ("references_", detector.references_[:, :3]),
+        ("references_", detector.references_.astype(np.float32)),
+    ):  # fmt: skip
+        spoiled = MeanShift(n_neighbors=5).fit(X)
+        setattr(spoiled, name, value)
+        with pytest.raises(ValueError, match="do not fit"):
+            spoiled._check_state()
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"n_neighbors": 0}, {"n_passes": 0}, {"statistic": "mode"}, {"scaling": "minmax"}, {"contamination": 0.6}]
+)
+def test_wrong_parameters_are_named_with_their_value(X, wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(ValueError, match=f"'{name}'.*{value}"):
+        MeanShift(**wrong).fit(X)
+
+
+# --- mean-shift scoring
+
+
+def test_a_perfect_copy_leaves_the_squared_mean_shift(X):
+    distance = anomaly_score(MeanShift().fit(X), X)
+    for perfect in (Identity(), PCAReconstruction(4), PCA(), make_pipeline(StandardScaler(), PCA())):
+        scored = anomaly_score(MeanShiftScoring(perfect).fit(X), X)
+        np.testing.assert_allclose(scored, distance**2, rtol=1e-10, atol=1e-13)
+
+
+def test_a_rank_0_copy_leaves_the_distance_of_the_shift_from_the_mean(X):
+    shifted = MeanShift(scaling=None).fit(X).transform(X)
+    expected = ((shifted - X.mean(axis=0)) ** 2).sum(axis=1)
+    detector = MeanShiftScoring(PCAReconstruction(0, scaling=None), scaling=None).fit(X)
+    np.testing.assert_allclose(anomaly_score(detector, X), expected, rtol=1e-9)
+
+
+def test_without_a_shift_it_is_the_plain_score(X):
+    plain = anomaly_score(PCAReconstruction(2).fit(X), X)
+    np.testing.assert_allclose(
+        anomaly_score(MeanShiftScoring(PCAReconstruction(2), n_neighbors=1).fit(X), X), plain, rtol=1e-8
+    )
+
+
+@pytest.mark.parametrize("error", ["mse", "pre", "apre"])
+def test_an_autoencoder_is_scored_by_its_own_error(X, error):
+    pytest.importorskip("torch")
+    from odkit import AutoEncoder
+
+    estimator = AutoEncoder(error=error, alpha=0.3, beta=1.5, max_steps=40, n_members=2, random_state=0)
+    plain = anomaly_score(estimator.fit(X), X)
+    unshifted = MeanShiftScoring(estimator, n_neighbors=1).fit(X)
+    np.testing.assert_allclose(anomaly_score(unshifted, X), plain, rtol=1e-8)
+    detector = MeanShiftScoring(estimator).fit(X)
+    assert not np.allclose(anomaly_score(detector, X), plain)
+    np.testing.assert_allclose(detector.explain(X).sum(axis=1), anomaly_score(detector, X), rtol=1e-12)
+    np.testing.assert_array_equal(detector.expected(X), detector.mean_shift_.transform(X))
+
+
+def test_members_and_variances_of_any_estimator_count(X):
+    detector = MeanShiftScoring(TwoMembers(), n_neighbors=1, scaling=None).fit(X)
+    # alpha = beta = 1: residuals 0 and 1 in each of four columns, variance 4
+    np.testing.assert_allclose(anomaly_score(detector, X), 4 * (0.5 / 4 + np.log(4)), rtol=1e-10)
+
+
+def test_transformers_that_go_both_ways_serve(X):
+    for estimator in (PCA(2), NMF(2, init="nndsvda", tol=0.1)):
+        detector = MeanShiftScoring(estimator).fit(np.abs(X))
+        assert np.isfinite(detector.score_samples(np.abs(X))).all()
+        assert estimator is not detector.estimator_
+        assert not hasattr(estimator, "components_")
+
+
+def test_the_default_is_a_seeded_autoencoder(X):
+    pytest.importorskip("torch")
+    from odkit import AutoEncoder
+
+    first = MeanShiftScoring(random_state=0).fit(X)
+    assert isinstance(first.estimator_, AutoEncoder)
+    explicit = MeanShiftScoring(AutoEncoder(random_state=0)).fit(X)
+    np.testing.assert_array_equal(first.score_samples(X), explicit.score_samples(X))
+
+
+def test_rows_in_pieces_change_nothing(X, monkeypatch):
+    detector = MeanShiftScoring(PCAReconstruction(2)).fit(X)
+    whole = detector.score_samples(X)
+    monkeypatch.setattr("odkit.detectors.mean_shift.ROWS", 7)
+    np.testing.assert_allclose(detector.score_samples(X), whole, rtol=1e-12)
+
+
+def test_what_cannot_reconstruct_is_refused_and_leaves_no_model(X):
+    with pytest.raises(TypeError, match=r"LinearRegression cannot reconstruct.*`reconstruct`.*`inverse_transform`"):
+        MeanShiftScoring(LinearRegression()).fit(X)
+    detector = MeanShiftScoring(PCAReconstruction(2)).fit(X)
+    with pytest.raises(ValueError, match="n_components=9"):
+        detector.set_params(estimator=PCAReconstruction(9)).fit(X)
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
+
+
+def test_its_parts_are_detectors_in_their_own_right(X):
+    detector = MeanShiftScoring(PCAReconstruction(2), contamination=0.2).fit(X)
+    np.testing.assert_array_equal(detector.mean_shift_.predict(X), MeanShift(contamination=0.2).fit(X).predict(X))
+    assert detector.estimator_.predict(X).shape == (len(X),)
+
+
+# --- real data: deterministic anchors
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("4_breastw", 0.959), ("14_glass", 0.873), ("40_vowels", 0.963), ("6_cardio", 0.721), ("24_mnist", 0.808)],
+)
+def test_anchors(data_home, name, expected):
+    from sklearn.metrics import roc_auc_score
+
+    with np.load(data_home / "tabular" / "adbench" / f"{name}.npz") as file:
+        X, y = file["X"].astype(float), file["y"]
+    detector = MeanShift()
+    assert roc_auc_score(y, -detector._fit_score(X)) == pytest.approx(expected, abs=0.002)

@@ -1,0 +1,60 @@
+"""PCAReconstruction against scikit-learn's PCA, and its limits."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from odkit import PCAReconstruction, anomaly_score
+
+
+@pytest.fixture(scope="module")
+def X():
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(80, 5)) @ rng.normal(size=(5, 5)) + 3
+
+
+@pytest.mark.parametrize("rank", [0, 1, 3, 5])
+def test_equals_scikit_learns_pca(X, rank):
+    detector = PCAReconstruction(rank, scaling=None).fit(X)
+    pca = PCA().fit(X)
+    kept = pca.components_[:rank]
+    made = (X - pca.mean_) @ kept.T @ kept + pca.mean_
+    np.testing.assert_allclose(detector.reconstruct(X), made, rtol=1e-9)
+    np.testing.assert_allclose(anomaly_score(detector, X), ((X - made) ** 2).sum(axis=1), rtol=1e-7, atol=1e-20)
+    np.testing.assert_allclose(detector.explained_variance_, pca.explained_variance_, rtol=1e-9)
+    np.testing.assert_allclose(np.abs(detector.components_ @ kept.T), np.eye(rank), atol=1e-9)
+    assert detector.components_.shape == (rank, 5)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7, 0.95, 0.999999])
+def test_a_share_takes_as_many_as_it_needs_and_leaves_one(X, share):
+    detector = PCAReconstruction(share).fit(X)
+    ratio = np.cumsum(detector.explained_variance_) / detector.explained_variance_.sum()
+    assert detector.n_components_ == min(int((ratio < share).sum()) + 1, 4)
+    assert PCAReconstruction(share).fit(X[:, :1]).n_components_ == 0
+
+
+def test_parts_sum_and_units_do_not_matter(X):
+    detector = PCAReconstruction(2).fit(X)
+    np.testing.assert_allclose(detector.explain(X).sum(axis=1), anomaly_score(detector, X), rtol=1e-12)
+    other = PCAReconstruction(2).fit(X * [1, 1e3, 1e-3, 1, 1] + 7)
+    np.testing.assert_allclose(
+        anomaly_score(other, X * [1, 1e3, 1e-3, 1, 1] + 7), anomaly_score(detector, X), rtol=1e-6
+    )
+    np.testing.assert_array_equal(detector.expected(X), detector.reconstruct(X))
+
+
+def test_rows_fewer_than_columns_and_constant_columns():
+    rng = np.random.default_rng(1)
+    X = np.column_stack([rng.normal(size=(4, 9)), np.ones(4)])
+    detector = PCAReconstruction(3).fit(X)
+    np.testing.assert_allclose(anomaly_score(detector, X), 0, atol=1e-20)
+    np.testing.assert_allclose(anomaly_score(detector, X + np.eye(10)[9]), 1, rtol=1e-9)
+
+
+def test_bad_parameters(X):
+    with pytest.raises(ValueError, match=r"n_components=6 with 5 columns; at most 5"):
+        PCAReconstruction(6).fit(X)
+    for wrong in (-1, 1.5, 0.0):
+        with pytest.raises(ValueError, match=f"'n_components'.*{wrong}"):
+            PCAReconstruction(wrong).fit(X)

@@ -1,0 +1,176 @@
+"""The network: widths, forward pass, and the written-out gradient against autograd and finite differences."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from odkit.nets.autoencoder import (  # noqa: E402
+    AutoEncoderMembers,
+    encoder_widths,
+    fit_members,
+    loss_gradient,
+    predict,
+    reconstruction_loss,
+)
+from tests import naive  # noqa: E402
+
+heads = pytest.mark.parametrize("two_heads", [False, True], ids=["mean head", "two heads"])
+
+
+def generators(*seeds):
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def members(two_heads=True, seeds=(0, 1, 2), d=5, widths=(4, 2), **kwargs):
+    return AutoEncoderMembers(d, widths, two_heads, generators(*seeds), **kwargs)
+
+
+def rows(n_members=3, n=11, d=5, seed=7, dtype=torch.float32):
+    return torch.randn(n_members, n, d, generator=generators(seed)[0], dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize(
+    ("d", "widths"),
+    [
+        (1, (1,)), (3, (2,)), (5, (2,)), (7, (4,)), (19, (10,)), (30, (15, 8)), (64, (32, 16)), (100, (50, 25, 12)),
+        (200, (100, 50, 12)),
+    ],
+)  # fmt: skip
+def test_the_widths_of_the_paper(d, widths):
+    assert encoder_widths(d) == widths
+
+
+def test_widths_by_hand_and_the_number_of_parameters():
+    assert encoder_widths(30, [7, 3]) == (7, 3)
+    assert members(seeds=(0,), d=30, widths=encoder_widths(30)).flat.numel() == 1688
+
+
+@heads
+def test_the_forward_pass_equals_the_loops(two_heads):
+    network, x = members(two_heads), rows()
+    mean, variance = network(x)
+    for e in range(3):
+        state = ([part[e].double().numpy() for part in views] for views in (network.weights, network.biases))
+        expected = naive.reconstruct(x[e, 0].double().numpy(), *state, two_heads)
+        np.testing.assert_allclose(mean[e, 0], expected[0], rtol=1e-4, atol=1e-6)
+        if two_heads:
+            np.testing.assert_allclose(variance[e, 0], expected[1], rtol=1e-4)
+
+
+def test_the_forward_pass_equals_stacked_single_networks():
+    network, x = members(False, widths=(3,)), rows()
+    singles = []
+    for e in range(3):
+        single = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.ReLU(), torch.nn.Linear(3, 5))
+        with torch.no_grad():
+            for layer, weight, bias in zip(single[::2], network.weights, network.biases, strict=True):
+                layer.weight.copy_(weight[e].T)
+                layer.bias.copy_(bias[e, 0])
+        singles.append(single)
+    parameters, buffers = torch.func.stack_module_state(singles)
+    expected = torch.func.vmap(lambda p, b, z: torch.func.functional_call(singles[0], (p, b), (z,)))(
+        parameters, buffers, x
+    )
+    torch.testing.assert_close(network(x)[0], expected, rtol=1e-5, atol=1e-6)
+
+
+@heads
+def test_the_gradient_equals_autograd(two_heads):
+    network = members(two_heads)
+    x = rows(dtype=torch.float64)
+    weights = [w.double().requires_grad_() for w in network.weights]
+    biases = [b.double().requires_grad_() for b in network.biases]
+    loss = reconstruction_loss(x, *predict(x, weights, biases, two_heads))
+    loss.sum().backward()
+    ours = [torch.empty_like(w) for w in weights], [torch.empty_like(b) for b in biases]
+    with torch.no_grad():
+        torch.testing.assert_close(loss_gradient(x, weights, biases, two_heads, *ours), loss)
+    for got, parameter in zip((*ours[0], *ours[1]), (*weights, *biases), strict=True):
+        torch.testing.assert_close(got, parameter.grad, rtol=1e-9, atol=1e-12)
+    assert all(float(parameter.grad.abs().max()) > 0 for parameter in (*weights, *biases))
+
+
+@heads
+def test_the_gradient_equals_finite_differences(two_heads):
+    network, x = members(two_heads, seeds=(3, 4)), rows(2, n=6, dtype=torch.float64)
+    flat = network.flat.double()
+    gradient = torch.zeros_like(flat)
+    loss_gradient(x, *network._views(flat), two_heads, *network._views(gradient))
+    for place in range(flat.numel()):
+        sides = []
+        for sign in (1, -1):
+            moved = flat.clone()
+            moved[place] += sign * 1e-6
+            sides.append(reconstruction_loss(x, *predict(x, *network._views(moved), two_heads)).sum())
+        np.testing.assert_allclose((sides[0] - sides[1]) / 2e-6, gradient[place], rtol=1e-5, atol=1e-7)
+
+
+def test_the_loss_is_the_density_but_for_a_constant():
+    x, mean, spread = rows(dtype=torch.float64), rows(seed=8, dtype=torch.float64), rows(seed=9, dtype=torch.float64)
+    variance = spread.square() + 0.1
+    density = torch.distributions.Normal(mean, variance.sqrt()).log_prob(x).sum(dim=(1, 2))
+    expected = (-2 * density - x[0].numel() * np.log(2 * np.pi)) / x.shape[1]
+    torch.testing.assert_close(reconstruction_loss(x, mean, variance), expected)
+    torch.testing.assert_close(reconstruction_loss(x, mean, torch.ones_like(x)), reconstruction_loss(x, mean, None))
+
+
+def test_members_own_their_part_of_the_vector_and_do_not_mix():
+    network, x = members(), rows()
+    network.gradients(x)
+    before = network.flat.grad.clone()
+    x[1] += 1
+    network.gradients(x)
+    changed = (network.flat.grad != before).nonzero().ravel()
+    assert set(network.owner[changed].tolist()) == {1}
+    assert torch.bincount(network.owner).tolist() == [network.flat.numel() // 3] * 3
+
+
+def test_the_first_members_of_more_are_the_members_of_fewer():
+    few, many = members(seeds=(0, 1)), members(seeds=(0, 1, 2, 3))
+    for a, b in zip((*few.weights, *few.biases), (*many.weights, *many.biases), strict=True):
+        assert torch.equal(a, b[:2])
+        assert float(a.abs().max()) <= (5 if a.shape[1] == 1 else a.shape[1]) ** -0.5 or a.shape[1] == 1
+
+
+def test_parameters_start_within_their_bound():
+    network = members(d=16, widths=(9,))
+    for weight, bias in zip(network.weights, network.biases, strict=True):
+        bound = weight.shape[1] ** -0.5
+        assert float(weight.abs().max()) <= bound
+        assert float(bias.abs().max()) <= bound
+        assert float(weight.abs().max()) > 0.8 * bound
+
+
+def test_arrays_go_out_and_come_back():
+    one, other = members(), members(seeds=(5, 6, 7))
+    weights, biases = one.arrays()
+    assert not any(array.flags.writeable for array in (*weights, *biases))
+    other.load(weights, biases)
+    assert torch.equal(one.flat, other.flat)
+    with pytest.raises(ValueError, match=r"\(3, 5, 4\).*do not fit.*\(3, 5, 3\)"):
+        members(widths=(3,)).load(weights, biases)
+
+
+@heads
+def test_half_precision_products_stay_close(two_heads):
+    exact, half = members(two_heads), members(two_heads, product_dtype=torch.bfloat16)
+    x = rows()
+    torch.testing.assert_close(half.gradients(x), exact.gradients(x), rtol=0.02, atol=0.02)
+    difference = (half.flat.grad - exact.flat.grad).norm() / exact.flat.grad.norm()
+    assert 0 < float(difference) < 0.05
+
+
+def test_a_fit_holds_out_rows_that_are_never_trained_on():
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    settings = {"hidden": "auto", "two_heads": False, "n_members": 2, "start": None, "mixed_precision": False}
+    settings |= {"device": "cpu", "max_steps": 4, "check_every": 2}
+    weights, biases, history = fit_members(
+        X, validation_fraction=0.1, random_state=np.random.RandomState(0), **settings
+    )
+    assert [w.shape for w in weights] == [(2, 3, 2), (2, 2, 3)]
+    assert [b.shape for b in biases] == [(2, 1, 2), (2, 1, 3)]
+    assert history.validation_curve.shape == (2, 2)
+    assert {array.dtype for array in (*weights, *biases)} == {np.dtype(np.float32)}
+    for n in (2, 3):  # one row held out, the rest trained on
+        fit_members(X[:n], validation_fraction=0.5, random_state=np.random.RandomState(0), **settings)

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from odkit.bench.commands import app as bench
+
 __all__ = ["app", "main"]
 
 EXAMPLES = """
@@ -167,6 +169,7 @@ OPTIONS: dict[str, Any] = {
 app = typer.Typer(name="odkit", help="Find outliers in tables, and say why they are.", epilog=EXAMPLES, **OPTIONS)
 datasets = typer.Typer(help="The data sets that odkit knows: list, verify, path.", epilog=DATASETS_EXAMPLES, **OPTIONS)
 app.add_typer(datasets, name="datasets")
+app.add_typer(bench, name="bench")
 
 
 @app.command(epilog=SCORE_EXAMPLES, no_args_is_help=True)

@@ -11,9 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Compare detectors on data sets under one stated protocol.")
 
@@ -32,11 +29,14 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _print(rows: list[dict[str, Any]], title: str = "") -> None:
+def _print(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console()
     if not console.is_terminal:
         console.width = 200
-    table = Table(title=title or None, box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
     for name in rows[0] if rows else []:
         number = isinstance(rows[0][name], int | float)
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
@@ -81,6 +81,9 @@ def run(
     strict: Annotated[bool, typer.Option(help="Exit code 3 if a cell failed.")] = False,
 ) -> None:
     """Run every cell that has no result yet; the same command resumes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
     from odkit.bench.config import load_config
     from odkit.bench.run import run as run_cells
 
@@ -91,7 +94,7 @@ def run(
             limits["memory_mb"] = _megabytes(mem)
         parsed = parsed.model_copy(update={"limits": parsed.limits.model_validate(parsed.limits.model_dump() | limits)})
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("cells", total=None)
 
             def show(record: dict[str, Any], done: int, total: int) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from odkit.bench import stats
-from odkit.bench.config import Config, Protocol, parse_config
+from odkit.bench.config import Config, parse_config
+from odkit.bench.contestants import canonical_json
 from odkit.bench.ledger import CELL_COLUMNS, PLANNED, Ledger
 
 __all__ = ["Panel", "Results", "read_results"]
@@ -71,11 +72,9 @@ class Results:
     envs: dict[str, dict[str, Any]]
 
     def protocols(self) -> list[str]:
-        """Protocols in the ledger, as canonical JSON, in the configuration's order."""
-        found = list(dict.fromkeys(self.cells["protocol_json"].dropna()))
-        order = {Protocol(**json.loads(p)): p for p in found}
-        wanted = [p.model_copy(update={"only": ()}) for p in self.config.protocol]
-        return [order[p] for p in wanted if p in order] + [t for p, t in order.items() if p not in wanted]
+        """Protocols of the configuration, as canonical JSON, that have cells."""
+        found = set(self.cells["protocol_json"])
+        return [text for p in self.config.protocol if (text := canonical_json(p.identity())) in found]
 
     def of(self, protocol: str) -> pd.DataFrame:
         return self.cells[self.cells["protocol_json"] == protocol]
@@ -179,7 +178,8 @@ class Results:
 
 
 def read_results(run_dir: str | Path) -> Results:
-    """All results of a run folder; where several runs planned the same cell, the newest configuration decides."""
+    """The results of a run folder under its newest configuration: its detectors and protocols, whatever earlier
+    configurations have left there beside them. Runs of parts (`--only`) add up."""
     with Ledger(run_dir) as ledger:
         runs = ledger.rows("SELECT * FROM runs ORDER BY created_at DESC")
         if not runs:
@@ -190,6 +190,9 @@ def read_results(run_dir: str | Path) -> Results:
         metrics = pd.DataFrame(ledger.rows("SELECT * FROM metrics WHERE value IS NOT NULL"))
         envs = {row["env_id"]: json.loads(row["env_json"]) for row in ledger.rows("SELECT * FROM envs")}
     cells["status"] = cells["status"].fillna("missing")
+    protocols = [canonical_json(protocol.identity()) for protocol in config.protocol]
+    detectors = [entry.id for entry in config.detectors]
+    cells = cells[cells["protocol_json"].isin(protocols) & cells["detector"].isin(detectors)]
     cells = cells.drop_duplicates(["dataset", "protocol_json", "detector", "seed"], ignore_index=True)
     names = config.metrics
     if not metrics.empty:

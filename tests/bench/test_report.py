@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from odkit.bench.commands import app
 from odkit.bench.compare import compare_runs
 from odkit.bench.config import Config
+from odkit.bench.contestants import canonical_json
 from odkit.bench.ledger import Ledger
 from odkit.bench.report import report_html, write_report
 from odkit.bench.tables import read_results
@@ -26,7 +27,7 @@ def made_up(run_dir, *, gain: float = 0.0, sets: int = 30, sick: str = "pyod.D4"
         {"datasets": ["samples/*"], "protocol": PROTOCOL, "detectors": [{"id": name} for name in DETECTORS],
          "metrics": ["roc_auc", "ap"]}
     )  # fmt: skip
-    protocol = json.dumps(config.protocol[0].identity())
+    protocol = canonical_json(config.protocol[0].identity())
     rng = np.random.default_rng(0)
     with Ledger(run_dir, create=True) as ledger:
         ledger.claim(
@@ -165,3 +166,11 @@ def test_compare_exits_1_on_a_regression(results, tmp_path):
 def test_a_bad_argument_is_one_line_and_exit_code_2(arguments, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert words in invoke(*arguments, code=2)
+
+
+def test_the_commands_are_mounted():
+    from odkit.cli import app as whole
+
+    result = CliRunner().invoke(whole, ["bench", "configs"])
+    assert result.exit_code == 0
+    assert {"smoke", "tabular-adbench", "tabular-macro"} <= set(result.output.split())

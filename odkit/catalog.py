@@ -30,6 +30,13 @@ DETECTORS = {
         cost="fit some seconds, whatever the rows; score d^2 per row and member; memory small",
         fails="groups of anomalies in the training data; single networks vary, so members are averaged",
     ),
+    "consensus": Entry(
+        "odkit.detectors.consensus",
+        "Consensus",
+        assumes="detectors of different kinds err in different ways; nothing to choose",
+        cost="the sum of ECOD, KNN twice and GMM",
+        fails="most of its members share a blindness: large groups of anomalies in the training data",
+    ),
     "ecod": Entry(
         "odkit.detectors.ecod",
         "ECOD",

@@ -40,13 +40,19 @@ SCHEMA_VERSION = 1
 
 # named tuples that detectors keep as state: name -> module
 RECORDS = {
+    "Agreement": "odkit.detectors.consensus",
     "Calibration": "odkit.decide.calibration",
     "Summary": "odkit.kernels.cpu.ranks",
     "TailTable": "odkit.kernels.cpu.ecdf",
 }
 
 # what holds other estimators; the detectors themselves are those of the catalog
-WRAPPERS = {"Conformal": "odkit.decide.conformal", "Pipeline": "sklearn.pipeline"}
+WRAPPERS = {
+    "Conformal": "odkit.decide.conformal",
+    "Pipeline": "sklearn.pipeline",
+    "TailOdds": "odkit.detectors.tail_odds",
+    "Threshold": "odkit.decide.thresholds",
+}
 
 # scikit-learn's classes and their fitted attributes; "d" features, "k" components, None: no array
 TRANSFORMERS: dict[str, tuple[str, dict[str, str | None]]] = {

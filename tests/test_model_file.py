@@ -527,9 +527,9 @@ def test_fuzzed_files_are_refused_or_score(X, tmp_path):
     for model in models:
         save(model, path)
         files.append(_members(path))
-    end = time.monotonic() + float(os.environ.get("ODKIT_FUZZ_SECONDS", 4))
+    end = time.monotonic() + float(os.environ.get("ODKIT_FUZZ_SECONDS", 2))
     refused = scored = 0
-    while time.monotonic() < end:
+    while refused < 100 or time.monotonic() < end:
         members = dict(rng.choice(files))
         if rng.random() < 0.7:
             meta = _spoiled(rng, json.loads(members["meta.json"]))
@@ -551,7 +551,6 @@ def test_fuzzed_files_are_refused_or_score(X, tmp_path):
         with suppress(ValueError, TypeError, AttributeError):
             loaded.score_samples(X)
             scored += 1
-    assert refused > 100
     assert scored > 0
 
 

@@ -175,6 +175,51 @@ def exact_threshold_cost(values, z_min):
     return min(threshold_cost(values, cut) for cut in [floor, *(v for v in values if v >= floor)])
 
 
+def correlated_vote(X, order, forgetting, memory, smooth, window, rho, share, level):
+    """CorrelatedVote by its definition: every median, mean and correlation computed afresh at every step."""
+    n, width = X.shape
+    theta, P = np.zeros((width, order)), [100.0 * np.eye(order) for _ in range(width)]
+    relative, levels, parts, alarms = [], [], np.zeros((n, width)), np.zeros(n, bool)
+    for t in range(n):
+        now = np.zeros(width)
+        for c in range(width):
+            if t >= order:
+                phi = X[t - order : t, c]
+                gain = P[c] @ phi / (forgetting + phi @ P[c] @ phi)
+                error = X[t, c] - theta[c] @ phi
+                theta[c] = theta[c] + gain * error
+                P[c] = P[c] - np.outer(gain, P[c] @ phi)
+                if np.trace(P[c]) < 1e6 * order:
+                    P[c] = P[c] / forgetting
+                scale = abs(X[t, c]) + np.median(np.abs(X[max(t - memory, 0) : t, c]))
+                now[c] = abs(error) / scale if scale > 0 else 0.0
+        relative.append(now)
+        levels.append(np.mean(relative[-smooth:], axis=0))
+        if t < memory or t < window - 1:
+            continue
+        past = np.array(levels[-memory - 1 : -1])
+        z = (levels[-1] - past.mean(axis=0)) / np.maximum(past.std(axis=0), 1e-3)
+        rows = X[t - window + 1 : t + 1]
+        best = 0.0
+        for c in range(width):
+            group = [d for d in range(width) if d == c or _correlated(rows[:, c], rows[:, d], rho)]
+            if len(group) < 2:
+                continue
+            positive = np.maximum(z[group], 0)
+            alarms[t] |= np.sum(z[group] > level) > share * len(group)
+            if positive.mean() > best:
+                best = positive.mean()
+                parts[t] = 0
+                parts[t, group] = positive / len(group)
+    return parts, alarms
+
+
+def _correlated(a, b, rho):
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return False
+    return abs(np.corrcoef(a, b)[0, 1]) >= rho
+
+
 # --- series: metrics
 
 

@@ -41,6 +41,7 @@ SERIES = [
     odkit.PolynomialResidual(window=3, degree=1, neighbourhood=4, contamination=0.1),
     odkit.Discord(window=10, contamination=0.1),
     odkit.Discord(window=10, reference="train", contamination=0.1, n_jobs=2),
+    odkit.CorrelatedVote(order=2, memory=5, corr_window=4, rho=0.0, contamination=0.1),
     odkit.Windowed(odkit.ECOD(), window=3, contamination=0.1),
     odkit.Windowed(odkit.ECOD(), window=4, stride=3, how="max", max_windows=60, random_state=0, contamination=0.1),
     odkit.SeriesConsensus(detectors=[odkit.MovingEnergy(window=5), odkit.Autoregression(order=4)], contamination=0.1),

@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.signal import lfilter
 
 from odkit import kernels
-from odkit._sklearn import Interval
+from odkit._sklearn import Interval, check_is_fitted
 from odkit.series.base import SeriesDetector
+from odkit.series.streams import AutoregressionStream, warmed
 
 __all__ = ["Autoregression"]
 
@@ -46,6 +47,8 @@ class Autoregression(SeriesDetector):
         Largest absolute training value (1 where that is 0), by which the channels are divided.
     error_ : ndarray of shape (n_channels,)
         Mean absolute training error, in units of `scale_`.
+    span_ : int
+        Steps of smoothing in a stream: `span`, or that share of the training series.
     window_ : int
         order + 1.
     offset_ : float
@@ -99,6 +102,11 @@ class Autoregression(SeriesDetector):
         """Part of each channel in the anomaly score, shape (n_samples, n_channels); the parts add up to it."""
         return self._errors(self._validate(X, reset=False)) / self.n_features_in_
 
+    def stream(self, history: ArrayLike | None = None) -> AutoregressionStream:
+        """A stream of live scores, smoothed over `span_` steps; `history` (n, C) warms it up."""
+        check_is_fitted(self)
+        return warmed(AutoregressionStream(self, ERROR_FLOOR), history)
+
     def _fit(self, X: NDArray) -> None:
         self.window_ = self.order + 1
         self._check_length(X, self.window_, f"order = {self.order}")
@@ -108,6 +116,7 @@ class Autoregression(SeriesDetector):
         scaled = X / self.scale_
         self.coef_ = np.stack([self._solve(np.ascontiguousarray(channel)) for channel in scaled.T])
         self.error_ = self._residual(scaled).mean(axis=0)
+        self.span_ = self._steps(len(X))
 
     def _solve(self, x: NDArray) -> NDArray:
         k = kernels.on(self.device)

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odkit import kernels
-from odkit._sklearn import Interval, StrOptions
+from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.series.base import SeriesDetector
+from odkit.series.streams import EnergyStream, warmed
 from odkit.series.windows import causal, centre, estimate_period
 
 __all__ = ["MovingEnergy"]
@@ -91,6 +92,11 @@ class MovingEnergy(SeriesDetector):
         squares = self._squares(self._validate(X, reset=False))
         energy = np.sqrt(squares.mean(axis=1, keepdims=True))
         return np.divide(squares / squares.shape[1], energy, out=np.zeros_like(squares), where=energy > 0)
+
+    def stream(self, history: ArrayLike | None = None) -> EnergyStream:
+        """A stream of live scores, each that of the window ending at its step; `history` (n, C) warms it up."""
+        check_is_fitted(self)
+        return warmed(EnergyStream(self, self._cut()), history)
 
     def _fit(self, X: NDArray) -> None:
         self.window_ = estimate_period(X) if self.window == "auto" else int(self.window)

@@ -10,25 +10,26 @@ import pytest
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from odkit import Discord, DynamicThreshold, anomaly_score
+from odkit import CorrelatedVote, Discord, DynamicThreshold, anomaly_score
 from odkit.series import Interval
 from tests.registry import SERIES, name
 
 ORDER = "a time step's score depends on its neighbours in time"
 FLAT = "a one-dimensional X is a series of one channel"
-EXPECTED = {
-    "check_methods_subset_invariance": ORDER,
-    "check_methods_sample_order_invariance": ORDER,
-    "check_fit1d": FLAT,
-}
 SELF_MATCH = "every training window is at distance 0 from itself"
 SHAPES_ONLY = "blind to level and scale"
+CONTINUES = "scores go on where the training rows ended"
+VOTES = "a vote needs two channels"
 
 
 def expected_failures(detector):
+    order = dict.fromkeys(["check_methods_subset_invariance", "check_methods_sample_order_invariance"], ORDER)
+    training = ["check_outliers_train", "check_outliers_fit_predict"]
+    if isinstance(detector, CorrelatedVote):
+        return order | dict.fromkeys(training, CONTINUES)
     if getattr(detector, "reference", None) == "train":
-        return EXPECTED | dict.fromkeys(["check_outliers_train", "check_outliers_fit_predict"], SELF_MATCH)
-    return EXPECTED
+        return order | {"check_fit1d": FLAT} | dict.fromkeys(training, SELF_MATCH)
+    return order | {"check_fit1d": FLAT}
 
 
 detectors = pytest.mark.parametrize("detector", SERIES, ids=name)
@@ -68,6 +69,8 @@ def test_one_score_per_step(detector, data):
 
 @detectors
 def test_one_channel_may_be_flat(detector, data):
+    if isinstance(detector, CorrelatedVote):
+        pytest.skip(VOTES)
     train, test = (X[:, 0] for X in data)
     flat = fresh(detector).fit(train)
     column = fresh(detector).fit(train[:, None])
@@ -114,6 +117,8 @@ def test_the_automatic_offset_is_four_deviations_out(detector, data):
         return
     if getattr(detector, "reference", None) == "train":
         pytest.skip(SELF_MATCH)
+    if isinstance(detector, CorrelatedVote):
+        pytest.skip(CONTINUES)
     anomaly = anomaly_score(automatic.fit(train), train)
     assert automatic.offset_ == pytest.approx(-(anomaly.mean() + 4 * anomaly.std()))
     np.testing.assert_array_equal(automatic.score_samples(test), fresh(detector).fit(train).score_samples(test))
@@ -131,6 +136,8 @@ def test_training_changes_something(detector, data):
 @detectors
 def test_a_burst_is_found(detector, data):
     train, test = data
+    if isinstance(detector, CorrelatedVote):
+        detector = clone(detector).set_params(memory=60)  # the registry's 5 steps cannot tell what error is usual
     fitted = fresh(detector).fit(train)
     assert 140 <= np.argmin(fitted.score_samples(test)) < 180
     found = fitted.detect(test, threshold=DynamicThreshold(padding=5)) if _is_distance(fitted, test) else None
@@ -224,6 +231,8 @@ def test_missing_steps_are_no_evidence(detector, data):
 
 @detectors
 def test_lengths_are_guarded_with_both_numbers(detector, data):
+    if isinstance(detector, CorrelatedVote):
+        pytest.skip(CONTINUES)
     train, _ = data
     shortest = fresh(detector).fit(train).window_
     assert len(fresh(detector).fit(train[:shortest]).score_samples(train[:shortest])) == shortest

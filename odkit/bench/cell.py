@@ -159,6 +159,8 @@ def in_sample_score(detector: Any, X: NDArray) -> NDArray:
 
 def _run(task: Task) -> dict[str, Any]:
     protocol = Protocol(**task.protocol)
+    if task.data_home is not None:
+        os.environ["ODKIT_DATA_HOME"] = task.data_home  # for parameters that name a card's file
     prepared = prepare(load(task.dataset, data_home=task.data_home, verify=False), protocol, task.seed)
     facts: dict[str, Any] = {
         "n_train": len(prepared.train),
@@ -169,7 +171,10 @@ def _run(task: Task) -> dict[str, Any]:
         **row_facts(prepared),
     }
     _declared(task, facts)
-    detector, scores, figures = _fit_and_score(task, prepared)
+    detector = _built(task)
+    if prepared.train.ndim > 2 and not hasattr(detector, "anomaly_map"):
+        prepared = prepared.as_rows(protocol.scaler, protocol.dtype)
+    scores, figures = _fit_and_score(detector, prepared)
     facts |= figures
     if scores.shape != prepared.is_outlier.shape or not np.isfinite(scores).all():
         what = (
@@ -182,12 +187,19 @@ def _run(task: Task) -> dict[str, Any]:
     facts["n_unique_scores"] = int(counts.size)
     facts["tie_fraction"] = float(counts[counts > 1].sum() / scores.size)
     facts["leak"] = _leaks(detector, prepared, protocol, scores, task.seed)
-    scored = Scored(prepared.is_outlier, scores, facts["threshold"], prepared.severity, prepared.ordered)
+    maps = None
+    if hasattr(detector, "anomaly_map"):
+        maps = np.asarray(detector.anomaly_map(prepared.train if prepared.test is None else prepared.test), np.float32)
+    scored = Scored(
+        prepared.is_outlier, scores, facts["threshold"], prepared.severity, prepared.ordered, prepared.masks, maps
+    )
     if np.isnan(facts["threshold"]):
         facts["threshold"] = None
     if prepared.is_outlier.any():
         facts["roc_low"], facts["roc_high"] = bootstrap_interval(prepared.is_outlier, scores)
-    facts["score_path"], facts["score_sha"] = _write(task, scores)
+    facts["score_path"], facts["score_sha"] = _write(task, scores.astype(np.float32))
+    if maps is not None:
+        _write(task, maps.astype(np.float16), ".maps")
     return {**facts, "status": "ok", "metrics": measure(task.metrics, scored)}
 
 
@@ -200,12 +212,15 @@ def _declared(task: Task, facts: dict[str, Any]) -> None:
             raise Unsupported(f"declared for at most {limit} {what}, the data set has {have}")
 
 
-def _fit_and_score(task: Task, prepared: Prepared) -> tuple[Any, NDArray, dict[str, Any]]:
-    """The clocked part: detector, scores, figures. The detector sees training rows and test rows, nothing else."""
+def _built(task: Task) -> Any:
     try:
-        detector = build(task.path, task.params, task.seed if task.seeded else None)
+        return build(task.path, task.params, task.seed if task.seeded else None)
     except ImportError as error:
         raise Unsupported(f"cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _fit_and_score(detector: Any, prepared: Prepared) -> tuple[NDArray, dict[str, Any]]:
+    """The clocked part: scores and figures. The detector sees training rows and test rows, nothing else."""
     train, test = prepared.train.copy(), None if prepared.test is None else prepared.test.copy()
     resident = reset_peak()
     cpu, start = time.process_time(), time.perf_counter()
@@ -213,22 +228,18 @@ def _fit_and_score(task: Task, prepared: Prepared) -> tuple[Any, NDArray, dict[s
     fitted = time.perf_counter()
     scores = in_sample_score(detector, train) if test is None else -np.asarray(detector.score_samples(test), np.float64)
     end = time.perf_counter()
-    return (
-        detector,
-        scores,
-        {
-            "threshold": -float(getattr(detector, "offset_", np.nan)),
-            "fit_s": fitted - start,
-            "score_s": end - fitted,
-            "cpu_s": time.process_time() - cpu,
-            "peak_rss_mb": peak_mb(resident),
-        },
-    )
+    return scores, {
+        "threshold": -float(getattr(detector, "offset_", np.nan)),
+        "fit_s": fitted - start,
+        "score_s": end - fitted,
+        "cpu_s": time.process_time() - cpu,
+        "peak_rss_mb": peak_mb(resident),
+    }
 
 
 def _leaks(detector: Any, prepared: Prepared, protocol: Protocol, scores: NDArray, seed: int) -> str:
-    """What leaked, in words, or nothing. A series detector looks at neighbours in time by design and is not probed."""
-    if prepared.test is None or prepared.ordered:
+    """What leaked, in words, or nothing. Series detectors look at neighbours in time by design and are not probed."""
+    if prepared.test is None or prepared.ordered or prepared.test.ndim > 2:
         return ""
     found = []
     transform: Callable = lambda train, test: scale(train, test, protocol.scaler)  # noqa: E731
@@ -239,12 +250,12 @@ def _leaks(detector: Any, prepared: Prepared, protocol: Protocol, scores: NDArra
     return "; ".join(found)
 
 
-def _write(task: Task, scores: NDArray) -> tuple[str, str]:
-    """Scores as float32, complete or not at all; returns the path below the run folder and the sha256."""
+def _write(task: Task, values: NDArray, kind: str = "") -> tuple[str, str]:
+    """An array, complete or not at all; returns its path below the run folder and the sha256."""
     buffer = io.BytesIO()
-    np.save(buffer, scores.astype(np.float32))
+    np.save(buffer, values)
     data = buffer.getvalue()
-    relative = f"scores/{task.cell_id[:2]}/{task.cell_id}.npy"
+    relative = f"scores/{task.cell_id[:2]}/{task.cell_id}{kind}.npy"
     target = Path(task.run_dir) / relative
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, ver
 from importlib.util import find_spec
 from typing import Any
 
+from odkit import datasets
 from odkit.bench.config import DetectorEntry
 
 __all__ = ["Contestant", "build", "canonical_json", "resolve"]
@@ -73,9 +74,12 @@ def _package_version(package: str, module: str) -> str:
 
 
 def _nested(value: Any, seed: int | None) -> Any:
-    """A parameter value with every `{class: ..., params: ...}` table in it made into an object."""
+    """A parameter value with every `{class: ..., params: ...}` table in it made into an object, and every
+    `{card: ...}` into the path of that card's file."""
     if isinstance(value, dict) and set(value) <= {"class", "params"} and "class" in value:
         return _make(value["class"], value.get("params", {}), seed)
+    if isinstance(value, dict) and set(value) == {"card"}:
+        return datasets.path(value["card"])
     if isinstance(value, dict):
         return {key: _nested(item, seed) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odkit.bench.config import nearest
-from odkit.metrics import ranking, severity
+from odkit.metrics import pixels, ranking, severity
 from odkit.metrics import series as events
 from odkit.series.intervals import from_mask
 from odkit.series.threshold import DynamicThreshold
@@ -25,13 +25,16 @@ Mode = Literal["fixed", "exact"]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """The scored rows: truth, anomaly scores and the detector's own threshold (NaN where it has none)."""
+    """The scored rows: truth, anomaly scores and the detector's own threshold (NaN where it has none); for images the
+    defective pixels and the detector's map of them."""
 
     is_outlier: NDArray[np.bool_]
     anomaly_score: NDArray[np.float64]
     threshold: float = float("nan")
     severity: NDArray[np.int64] | None = None
     ordered: bool = False
+    masks: NDArray[np.bool_] | None = None
+    maps: NDArray[np.float32] | None = None
 
     @property
     def flagged(self) -> NDArray[np.bool_]:
@@ -61,6 +64,15 @@ def _flagged(metric: Callable) -> Measure:
 
 def _graded(metric: Callable) -> Measure:
     return Measure(lambda s: None if s.severity is None else metric(s.severity, s.anomaly_score))
+
+
+def _mapped(metric: Callable) -> Measure:
+    def of(scored: Scored) -> float | None:
+        if scored.masks is None or scored.maps is None or not scored.masks.any():
+            return None
+        return metric(scored.masks, scored.maps)
+
+    return Measure(of)
 
 
 @lru_cache(maxsize=4)
@@ -112,6 +124,9 @@ MEASURES: dict[str, Measure] = {
     "vus_pr": Measure(lambda s: _vus(s)[1] if s.ordered and s.is_outlier.any() else None),
     "event_f1_fixed": _events("fixed"),
     "event_f1_exact": _events("exact"),
+    "au_pro": _mapped(pixels.au_pro),
+    "pixel_auroc": _mapped(pixels.pixel_auroc),
+    "pixel_ap": _mapped(pixels.pixel_ap),
 }
 
 

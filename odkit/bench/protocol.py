@@ -5,6 +5,7 @@ Labels stay here: a detector is handed training rows, later test rows, and nothi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import numpy as np
 import pandas as pd
@@ -29,7 +30,8 @@ class Prepared:
     """Rows as the detector sees them and truth as the metrics see it.
 
     `test` is None in_sample. `rows` are the positions of the scored rows in the data set's own test (or only) table.
-    `ordered` rows are steps of a series.
+    `ordered` rows are steps of a series. Images are tables of three axes; `masks` are the defective pixels of the
+    scored ones.
     """
 
     train: NDArray
@@ -38,6 +40,17 @@ class Prepared:
     severity: NDArray[np.int64] | None
     rows: NDArray[np.intp]
     ordered: bool
+    masks: NDArray[np.bool_] | None = None
+
+    def as_rows(self, scaler: str, dtype: str) -> "Prepared":
+        """Images as rows of pixels, for detectors that know no images."""
+        train, test = (
+            None if part is None else np.ascontiguousarray(part.reshape(len(part), -1), dtype=dtype)
+            for part in (self.train, self.test)
+        )
+        assert train is not None
+        train, test = scale(train, test, scaler)
+        return replace(self, train=train, test=test)
 
 
 def scale(train: NDArray, test: NDArray | None, scaler: str) -> tuple[NDArray, NDArray | None]:
@@ -144,17 +157,24 @@ def prepare(data: Dataset, protocol: Protocol, seed: int) -> Prepared:
         test = None if test is None else np.ascontiguousarray(test, dtype=protocol.dtype)
         train, test = scale(train, test, protocol.scaler)
     severity = None if data.severity is None else np.asarray(data.severity)[rows]
-    return Prepared(train, test, is_outlier, severity, rows, ordered)
+    masks = None if data.masks is None else data.masks[rows]
+    return Prepared(train, test, is_outlier, severity, rows, ordered, masks)
+
+
+def _row_keys(table: NDArray) -> NDArray:
+    """A hash per row: by column for long tables, by row for wide ones."""
+    if table.shape[1] <= 1000:
+        return pd.util.hash_pandas_object(pd.DataFrame(table), index=False).to_numpy()
+    return np.array([int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest()) for row in table], dtype=np.uint64)
 
 
 def row_facts(prepared: Prepared) -> dict[str, float]:
     """What to know about the rows before believing a score: duplicates, overlap, constant columns, bad cells."""
     train = prepared.train.reshape(len(prepared.train), -1)
-    keys = pd.util.hash_pandas_object(pd.DataFrame(train), index=False).to_numpy()
+    keys = _row_keys(train)
     overlap = 0.0
     if prepared.test is not None:
-        test = pd.DataFrame(prepared.test.reshape(len(prepared.test), -1))
-        overlap = float(np.isin(pd.util.hash_pandas_object(test, index=False).to_numpy(), keys).mean())
+        overlap = float(np.isin(_row_keys(prepared.test.reshape(len(prepared.test), -1)), keys).mean())
     return {
         "train_dup": float(1 - np.unique(keys).size / keys.size),
         "test_overlap": overlap,

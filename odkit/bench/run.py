@@ -325,10 +325,14 @@ def _measure_again(plan: Plan, config: Config, ledger: Ledger, data_home: str | 
         key = (cell.dataset, cell.protocol, cell.seed)
         if key not in prepared:
             prepared[key] = prepare(load(cell.dataset, data_home=data_home, verify=False), cell.protocol, cell.seed)
-        values = np.load(ledger.run_dir / row["score_path"], allow_pickle=False).astype(np.float64)
+        path = ledger.run_dir / row["score_path"]
+        values = np.load(path, allow_pickle=False).astype(np.float64)
+        stored = path.with_name(f"{cell.cell_id}.maps.npy")
+        maps = np.load(stored, allow_pickle=False).astype(np.float32) if stored.is_file() else None
         threshold = np.nan if row["threshold"] is None else row["threshold"]
         truth = prepared[key]
-        found = measure(missing, Scored(truth.is_outlier, values, threshold, truth.severity, truth.ordered))
+        scored = Scored(truth.is_outlier, values, threshold, truth.severity, truth.ordered, truth.masks, maps)
+        found = measure(missing, scored)
         ledger.put_metrics(cell.cell_id, found)
         count += len(found)
     return count

@@ -18,6 +18,7 @@ from odkit.datasets.synthetic import (
     make_telemetry,
     make_toy_images,
 )
+from odkit.datasets.wafer_maps import make_wafer_maps
 
 __all__ = [
     "Card",
@@ -35,6 +36,7 @@ __all__ = [
     "make_planted_rows",
     "make_telemetry",
     "make_toy_images",
+    "make_wafer_maps",
     "path",
     "rows",
     "sample_path",

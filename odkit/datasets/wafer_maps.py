@@ -10,7 +10,7 @@ __all__ = ["PATTERNS", "WaferMaps", "make_wafer_maps"]
 
 
 class WaferMaps(NamedTuple):
-    """`maps`: one array (n_defects, 2) of distinct (row, column) per wafer; `patterns`: the name of each one's pattern."""
+    """`maps`: distinct (row, column) of the defects of each wafer, (n_defects, 2); `patterns`: the names of theirs."""
 
     maps: list[NDArray[np.int64]]
     patterns: NDArray[np.str_]
@@ -58,7 +58,7 @@ def make_wafer_maps(
     >>> from odkit.datasets import make_wafer_maps
     >>> maps, patterns = make_wafer_maps(2, patterns=["none", "scratch"], size=1000)
     >>> [len(wafer) for wafer in maps], patterns.tolist()
-    ([60, 60, 248, 174], ['none', 'none', 'scratch', 'scratch'])
+    ([63, 55, 209, 138], ['none', 'none', 'scratch', 'scratch'])
     """
     names = PATTERNS if patterns is None else tuple(patterns)
     unknown = [name for name in names if name not in _POINTS]

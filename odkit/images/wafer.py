@@ -36,7 +36,7 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
         Cells along a side of the map; coordinates are in 0..size - 1.
     epochs : int, default=12
     learning_rate : float, default=3e-3
-        The peak of the one-cycle schedule.
+        Of the first sixth of the training; halved for each further one.
     batch_size : int, default=32
         Maps per step.
     verbose : bool, default=False
@@ -67,11 +67,11 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
     >>> _ = pytest.importorskip("torch")
     >>> from odkit.datasets import make_wafer_maps
     >>> from odkit.images.wafer import SparseWaferEncoder
-    >>> maps, patterns = make_wafer_maps(12, patterns=["none", "near_full"], size=64)
-    >>> encoder = SparseWaferEncoder(channels=(4, 8), pools=(4, 4), latent=8, size=64, epochs=4, random_state=0)
+    >>> maps, patterns = make_wafer_maps(24, patterns=["none", "near_full"], size=64)
+    >>> encoder = SparseWaferEncoder(channels=(4, 8), pools=(4, 4), latent=8, size=64, batch_size=8, random_state=0)
     >>> _ = encoder.fit(maps, patterns)
-    >>> encoder.transform(maps).shape, bool((encoder.predict_class(maps) == patterns).all())
-    ((24, 8), True)
+    >>> encoder.transform(maps).shape, bool((encoder.predict_class(maps) == patterns).mean() > 0.9)
+    ((48, 8), True)
     """
 
     _parameter_constraints: dict = {
@@ -120,11 +120,13 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
         """Train on maps X, a sequence of integer arrays (n_defects, 2) of (row, column), with their patterns y."""
         import torch
 
-        from odkit.nets.sparse import SparseClassifier, prepare, train_classifier
+        from odkit.nets.sparse import SparseClassifier, Trainee, prepare
+        from odkit.nets.training import train
 
         if len(self.channels) != len(self.pools) or not self.channels or min(*self.channels, *self.pools) < 1:
             raise ValueError(
-                f"SparseWaferEncoder: channels={self.channels!r} and pools={self.pools!r}; as many of both, all positive"
+                f"SparseWaferEncoder: channels={self.channels!r} and pools={self.pools!r}; as many of both are "
+                "needed, all positive"
             )
         maps = self._checked(X)
         self.classes_, numbers = np.unique(np.asarray(y), return_inverse=True)
@@ -135,18 +137,21 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         generator = torch.Generator().manual_seed(seed)
         network = SparseClassifier(self.channels, self.latent, len(self.classes_), generator)
-        log = logging.getLogger("odkit")
-        curve = train_classifier(
-            network,
-            prepare(maps, self.size, self.pools),
-            torch.from_numpy(numbers),
-            generator,
-            epochs=self.epochs,
+        n_steps = -(-len(maps) // self.batch_size)  # of an epoch
+        trainee = Trainee(network, prepare(maps, self.size, self.pools), torch.from_numpy(numbers), generator)
+        network.train()
+        history = train(
+            trainee,
+            torch.arange(len(maps))[:, None],
+            [generator],
+            max_steps=self.epochs * n_steps,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
-            progress=(lambda epoch, loss: log.info("epoch %d: loss %.4f", epoch, loss)) if self.verbose else None,
+            lr_step=-(-self.epochs * n_steps // 6),
+            check_every=n_steps,
+            progress=_log if self.verbose else None,
         )
-        self.loss_curve_ = np.array(curve)
+        self.loss_curve_ = history.loss_curve[:, 0]
         self.state_ = {name: value.numpy().copy() for name, value in network.state_dict().items()}
         return self
 
@@ -200,3 +205,7 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
                 )
             maps.append(np.unique(points.astype(np.int64), axis=0))
         return maps
+
+
+def _log(step: int, loss: NDArray[np.float64]) -> None:
+    logging.getLogger("odkit").info("step %d: loss %.4f", step, loss[0])

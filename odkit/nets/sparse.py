@@ -4,7 +4,8 @@ A batch of sparse images is a list of stages; the float work is one gather and o
 its gradient is a gather too, because who sees me is whom I see.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 
 from odkit.kernels.cpu.sparse_conv import pool_rules, submanifold_rules
 
-__all__ = ["Images", "SparseClassifier", "SubmanifoldConvolution", "prepare", "train_classifier"]
+__all__ = ["Images", "SparseClassifier", "SubmanifoldConvolution", "Trainee", "prepare"]
 
 # the nine taps of a 3 x 3 window after each of the eight moves of a square
 _TAPS = torch.arange(9).view(3, 3)
@@ -143,7 +144,7 @@ class SparseClassifier(nn.Module):
     ) -> None:
         super().__init__()
         widths = [1, *channels, latent]
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        pairs = list(pairwise(widths))
         self.convolutions = nn.ModuleList(SubmanifoldConvolution(a, b, generator) for a, b in pairs)
         self.norms = nn.ModuleList(nn.BatchNorm1d(b) for _, b in pairs)
         self.head = nn.Linear(latent, n_classes)
@@ -166,47 +167,49 @@ class SparseClassifier(nn.Module):
         return self.head(self.encode(batch))
 
 
-def _normalised(norm: nn.BatchNorm1d, f: torch.Tensor) -> torch.Tensor:
+def _normalised(norm, f: torch.Tensor) -> torch.Tensor:
     """Batch statistics need two sites; with fewer there is nothing to learn, and the running ones serve."""
     if norm.training and len(f) < 2:
         return nn.functional.batch_norm(f, norm.running_mean, norm.running_var, norm.weight, norm.bias)
     return norm(f)
 
 
-def train_classifier(
-    network: SparseClassifier,
-    images: Images,
-    classes: torch.Tensor,
-    generator: torch.Generator,
-    *,
-    epochs: int,
-    batch_size: int,
-    learning_rate: float,
-    progress: Callable[[int, float], None] | None = None,
-) -> list[float]:
-    """Cross-entropy by Adam with a one-cycle rate, a random move of the square per image and epoch; loss per epoch.
+class Trainee:
+    """A classifier and its images in the form that `odkit.nets.training.train` takes: rows are image numbers.
 
-    Raises ValueError when the loss is no longer finite.
+    Parameters become views of one vector, gradients of another. Every pass turns or mirrors each image at random.
     """
-    n, losses = len(images), []
-    n_batches = -(-n // batch_size)
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=epochs * n_batches)
-    network.train()
-    for epoch in range(epochs):
-        total = 0.0
-        for rows in torch.randperm(n, generator=generator).tensor_split(n_batches):
-            moves = torch.randint(8, (len(rows),), generator=generator)
-            loss = nn.functional.cross_entropy(network(images.batch(rows.tolist(), moves.tolist())), classes[rows])
-            optimizer.zero_grad()
+
+    n_members = 1
+
+    def __init__(
+        self, network: SparseClassifier, images: Images, classes: torch.Tensor, generator: torch.Generator
+    ) -> None:
+        self.network, self.images, self.classes, self.generator = network, images, classes, generator
+        parameters = list(network.parameters())
+        self.flat = nn.utils.parameters_to_vector(parameters).detach()
+        self.grad = torch.zeros_like(self.flat)
+        self.flat.grad = self.grad
+        self.owner = torch.zeros(len(self.flat), dtype=torch.int64)
+        sizes = [parameter.numel() for parameter in parameters]
+        parts = zip(self.flat.split(sizes), self.grad.split(sizes), strict=True)
+        for parameter, (values, grad) in zip(parameters, parts, strict=True):
+            parameter.data, parameter.grad = values.view_as(parameter), grad.view_as(parameter)
+
+    def gradients(self, x: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of the images x (1, n, 1), shape (1,), gradient in `flat.grad`."""
+        with torch.enable_grad():
+            self.grad.zero_()
+            loss = self._cross_entropy(x)
             loss.backward()
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(rows)
-        losses.append(total / n)
-        if not np.isfinite(losses[-1]):
-            raise ValueError(f"training diverged in epoch {epoch + 1}: the loss is {losses[-1]}. Lower learning_rate.")
-        if progress is not None:
-            progress(epoch + 1, losses[-1])
-    network.eval()
-    return losses
+        return loss.detach()[None]
+
+    def loss(self, x: torch.Tensor) -> torch.Tensor:
+        """The same loss without its gradient."""
+        return self._cross_entropy(x)[None]
+
+    def _cross_entropy(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.reshape(-1)
+        moves = torch.randint(8, (len(rows),), generator=self.generator)
+        logits = self.network(self.images.batch(rows.tolist(), moves.tolist()))
+        return nn.functional.cross_entropy(logits, self.classes[rows])

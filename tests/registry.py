@@ -15,6 +15,7 @@ DETECTORS = [
     odkit.KNN(),
     odkit.KNN(3, aggregation="mean", algorithm="brute"),
     odkit.KNN(4, aggregation="median", metric="manhattan", n_jobs=2),
+    odkit.LevelMahalanobis(fpr=0.05),
     odkit.Mahalanobis(fpr=0.05),  # 60 rows are too few for the default 1 %, and it says so
     odkit.Mahalanobis(shrinkage="diag", contamination=0.1),
     odkit.Mahalanobis(shrinkage="oas", threshold="prequential", fpr=0.1),

@@ -209,7 +209,7 @@ class LevelMahalanobis(FalseAlarms):
         for name, kinds, top in (("shrinkage", ("ridge",), np.inf), ("subspace", ("pca", "npca"), 1.0)):
             pair = getattr(self, name)
             fine = not isinstance(pair, tuple) or (
-                len(pair) == 2 and pair[0] in kinds and isinstance(pair[1], Real) and 0 < pair[1] <= top
+                len(pair) == 2 and pair[0] in kinds and isinstance(pair[1], Real) and 0 < float(pair[1]) <= top
             )
             if not fine:
                 raise ValueError(

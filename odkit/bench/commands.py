@@ -161,10 +161,10 @@ def show(cell: str, run_dir: Annotated[Path, typer.Option(help="Run folder.")]) 
 @app.command()
 def report(
     run_dir: RunArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="HTML file.")] = Path("report.html"),
+    out: Annotated[Path, typer.Option("-o", "--out", help="HTML file, or .md for its tables.")] = Path("report.html"),
     baseline: Annotated[Path | None, typer.Option(help="Another run folder: what changed against it.")] = None,
 ) -> None:
-    """Write one self-contained HTML page."""
+    """Write one self-contained HTML page (or its main tables as Markdown)."""
     from odkit.bench.report import write_report
     from odkit.bench.tables import read_results
 

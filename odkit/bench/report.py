@@ -14,6 +14,7 @@ import pandas as pd
 from odkit.bench import figures, stats
 from odkit.bench.compare import compare_runs
 from odkit.bench.config import Protocol
+from odkit.bench.markdown import report_markdown
 from odkit.bench.tables import Panel, Results
 
 __all__ = ["report_html", "write_report"]
@@ -23,8 +24,9 @@ MAX_HOLM = 12  # methods in the matrix of adjusted p-values, the best by rank
 
 
 def write_report(results: Results, out: str | Path, baseline: Results | None = None) -> int:
-    """Write the page and return its size in bytes."""
-    data = report_html(results, baseline).encode()
+    """Write the page, or its head as Markdown where `out` ends in .md, and return the size in bytes."""
+    markdown = Path(out).suffix == ".md"
+    data = (report_markdown(results) if markdown else report_html(results, baseline)).encode()
     Path(out).write_bytes(data)
     return len(data)
 

@@ -83,6 +83,15 @@ def test_the_page_is_small_and_loads_nothing(results, tmp_path):
     assert page.count("<svg") == 2
 
 
+def test_the_tables_as_markdown(results, tmp_path):
+    write_report(results, tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert "| odkit.D4 |" in text
+    assert "Without a result: pyod.D4 timeout 5." in text
+    assert "Scores depend on the batch: pyod.D0." in text
+    assert "odkit.D4, odkit's best by rank" in text
+
+
 def test_the_page_says_what_changed(results, tmp_path):
     better = made_up(tmp_path, gain=0.05)
     page = report_html(better, results)

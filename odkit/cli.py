@@ -277,6 +277,14 @@ def info(as_json: Json = False, debug: Debug = False) -> None:
     screen.show_facts(installation.describe(), as_json=as_json)
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def bench(context: typer.Context) -> None:
+    """Compare detectors on data sets: plan, run, report."""
+    from odkit.bench.commands import app as harness
+
+    harness(context.args, prog_name="odkit bench")
+
+
 @datasets.command("list")
 def list_datasets(
     modality: Annotated[str | None, typer.Option(help="tabular, image, series, ...")] = None,

@@ -13,13 +13,17 @@ __all__ = ["DETECTORS", "Entry", "detector_class", "table"]
 
 
 class Entry(NamedTuple):
-    """One detector: `module` and `cls` say where it is, the rest in a few words when to take it."""
+    """One detector: `module` and `cls` say where it is, the rest in a few words when to take it.
+
+    `data` is "rows" (in any order) or "series" (rows are time steps, in order).
+    """
 
     module: str
     cls: str
     assumes: str
     cost: str
     fails: str
+    data: str = "rows"
 
 
 DETECTORS = {
@@ -30,12 +34,28 @@ DETECTORS = {
         cost="fit some seconds, whatever the rows; score d^2 per row and member; memory small",
         fails="groups of anomalies in the training data; single networks vary, so members are averaged",
     ),
+    "autoregression": Entry(
+        "odkit.series.autoregression",
+        "Autoregression",
+        assumes="normal steps follow linearly from the last ones, with an error of one size",
+        cost="n order per channel; memory as the data",
+        fails="slow drifts; level shifts after their first steps; errors that change with the season",
+        data="series",
+    ),
     "consensus": Entry(
         "odkit.detectors.consensus",
         "Consensus",
         assumes="detectors of different kinds err in different ways; nothing to choose",
         cost="the sum of ECOD, KNN twice and GMM",
         fails="most of its members share a blindness: large groups of anomalies in the training data",
+    ),
+    "discord": Entry(
+        "odkit.series.discord",
+        "Discord",
+        assumes="normal shapes repeat",
+        cost="n^2 per channel; memory as the data",
+        fails="anomalies that occur twice; changes of level or amplitude alone; noise without shape",
+        data="series",
     ),
     "ecod": Entry(
         "odkit.detectors.ecod",
@@ -58,6 +78,13 @@ DETECTORS = {
         cost="fit n log n, score log n per row in few columns, n per row in many; memory as the data",
         fails="regions of very different density; groups of anomalies; hundreds of noisy columns",
     ),
+    "mahalanobis": Entry(
+        "odkit.detectors.mahalanobis",
+        "Mahalanobis",
+        assumes="one elliptical cloud of normal rows; columns in comparable units",
+        cost="fit n d^2 + d^3, score d^2 per row; memory d^2",
+        fails="several clusters; curved clouds; many outliers among the fitted rows",
+    ),
     "mean-shift": Entry(
         "odkit.detectors.mean_shift",
         "MeanShift",
@@ -72,6 +99,14 @@ DETECTORS = {
         cost="of autoencoder and mean-shift together",
         fails="clean training data (worse than without); groups of anomalies",
     ),
+    "moving-energy": Entry(
+        "odkit.series.energy",
+        "MovingEnergy",
+        assumes="normal data have one level and one spread",
+        cost="n per channel; memory as the data",
+        fails="anomalies of shape; trends; dips towards the mean",
+        data="series",
+    ),
     "pca-reconstruction": Entry(
         "odkit.detectors.pca_reconstruction",
         "PCAReconstruction",
@@ -79,20 +114,35 @@ DETECTORS = {
         cost="fit n d^2 + d^3, score d k per row; memory small",
         fails="anomalies inside the plane; gross outliers in training turn it",
     ),
-    "mahalanobis": Entry(
-        "odkit.detectors.mahalanobis",
-        "Mahalanobis",
-        assumes="one elliptical cloud of normal rows; columns in comparable units",
-        cost="fit n d^2 + d^3, score d^2 per row; memory d^2",
-        fails="several clusters; curved clouds; many outliers among the fitted rows",
+    "polynomial-residual": Entry(
+        "odkit.series.polynomial",
+        "PolynomialResidual",
+        assumes="normal data vary slowly over ten windows, or have noise of one size",
+        cost="n neighbourhood per channel; memory as the data",
+        fails="seasons shorter than the neighbourhood; anomalies longer than a window",
+        data="series",
+    ),
+    "series-consensus": Entry(
+        "odkit.series.consensus",
+        "SeriesConsensus",
+        assumes="members err in different ways; the one to take for a series if nothing is known",
+        cost="the sum of its members",
+        fails="a training series that one member reproduces perfectly",
+        data="series",
     ),
 }
 
 
 def table() -> list[dict[str, str]]:
-    """One dict per detector: name, assumes, fails, cost."""
+    """One dict per detector: name, for (rows or series), assumes, fails where, cost."""
     return [
-        {"name": name, "assumes": entry.assumes, "fails where": entry.fails, "cost": entry.cost}
+        {
+            "name": name,
+            "for": entry.data,
+            "assumes": entry.assumes,
+            "fails where": entry.fails,
+            "cost": entry.cost,
+        }
         for name, entry in sorted(DETECTORS.items())
     ]
 

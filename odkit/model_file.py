@@ -46,12 +46,13 @@ RECORDS = {
     "TailTable": "odkit.kernels.cpu.ecdf",
 }
 
-# what holds other estimators; the detectors themselves are those of the catalog
-WRAPPERS = {
+# what a model may be made of beside the detectors of the catalog
+PARTS = {
     "Conformal": "odkit.decide.conformal",
     "Pipeline": "sklearn.pipeline",
     "TailOdds": "odkit.detectors.tail_odds",
     "Threshold": "odkit.decide.thresholds",
+    "Windowed": "odkit.series.windowed",
 }
 
 # scikit-learn's classes and their fitted attributes; "d" features, "k" components, None: no array
@@ -237,7 +238,7 @@ def _checked_meta(archive: Archive) -> dict[str, Any]:
 def _modules() -> dict[str, str]:
     """Where the classes are that a file may name."""
     foreign = {name: module for name, (module, _) in TRANSFORMERS.items()}
-    return {**WRAPPERS, **foreign, **{entry.cls: entry.module for entry in DETECTORS.values()}}
+    return {**PARTS, **foreign, **{entry.cls: entry.module for entry in DETECTORS.values()}}
 
 
 def _class(name: Any) -> type | None:

@@ -6,6 +6,7 @@ import os
 import pickle
 import random
 import struct
+import subprocess
 import sys
 import time
 import tracemalloc
@@ -30,7 +31,7 @@ from odkit.catalog import DETECTORS as CATALOG
 from odkit.catalog import Entry
 from odkit.model_file import ModelFileError, fingerprint, inspect, load, save
 from odkit.scores import anomaly_score
-from tests.registry import DETECTORS, name
+from tests.registry import DETECTORS, SERIES, name
 from tests.toys import Deviation
 
 
@@ -102,7 +103,7 @@ def same(a, b) -> bool:
     return a == b or (a != a and b != b)
 
 
-registered = [detector for detector in DETECTORS if type(detector).__name__ in model_file._modules()]
+registered = [*DETECTORS, *SERIES]
 
 
 @pytest.mark.parametrize("detector", registered, ids=name)
@@ -568,3 +569,16 @@ def _spoiled_array(rng, members):
         body[at : at + width] = rng.randbytes(width)
     meta["arrays"][name]["sha256"] = hashlib.sha256(body[start:]).hexdigest()
     return members | {name: bytes(body), "meta.json": json.dumps(meta).encode()}
+
+
+def test_wild_arrays_crash_no_detector():
+    """In a process of its own: a kernel that runs off the end of an array kills it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.wild_arrays"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"exit {done.returncode} after {done.stdout[-200:]!r}\n{done.stderr[-500:]}"
+    assert done.stdout.count("\n") > 200

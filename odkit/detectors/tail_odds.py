@@ -87,3 +87,7 @@ class TailOdds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             values[:, j] = np.interp(X[:, j], odds, keys)
             values[:, j] -= low * np.maximum(odds[0] - X[:, j], 0) - high * np.maximum(X[:, j] - odds[-1], 0)
         return values
+
+    def _check_state(self) -> None:
+        """Refuse a state that the compiled kernels, which check no bounds, must not see."""
+        ecdf.check_table(self._table, self.n_features_in_)

@@ -23,6 +23,7 @@ from odkit.jobs.columns import Columns, check_present
 from odkit.jobs.reasons import reasons
 from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
+from odkit.series.base import SeriesDetector
 from odkit.words import instead, listed
 
 __all__ = ["Fitted", "Scored", "Source", "fit", "load", "score"]
@@ -298,6 +299,8 @@ def _good_rows(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.boo
             + " or --param nan_policy=neutral to judge them by their other columns"
             * neutral
         )
+    if not good.all() and isinstance(_last(detector), SeriesDetector):
+        raise ValueError(f"{source.name}: a series with steps left out is another series; fill the gaps instead")
     if not good.any():
         raise ValueError(f"{source.name}: every row has missing or infinite values; leave the emptiest columns out")
     return good
@@ -307,9 +310,10 @@ def _score_rows(detector: Any, X: pd.DataFrame, explain: int, progress: Progress
     if X.size >= NUMPY_CELLS:
         import_module("numba")  # no single batch is large enough to pay for it, all together are
     parts = []
-    for start in range(0, len(X), BATCH):
+    batch = len(X) if isinstance(_last(detector), SeriesDetector) else BATCH  # a time step needs its neighbours
+    for start in range(0, len(X), batch):
         progress("scoring", start, len(X))
-        parts.append(score_frame(detector, X.iloc[start : start + BATCH], top=explain))
+        parts.append(score_frame(detector, X.iloc[start : start + batch], top=explain))
     progress("scoring", len(X), len(X))
     return parts[0] if len(parts) == 1 else pd.concat(parts)
 

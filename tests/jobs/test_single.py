@@ -7,6 +7,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import odkit
 from odkit import ECOD, KNN, catalog, model_file
 from odkit.jobs import choice, single
 from odkit.jobs.single import Source, fit, load, score
@@ -293,3 +294,21 @@ def test_the_catalog_names_classes_that_are_there():
         assert entry.cls.lower() == name.replace("-", "")
         for text in (entry.assumes, entry.cost, entry.fails):
             assert 10 < len(text) < 110
+
+
+def test_a_series_is_scored_as_a_whole(tmp_path, monkeypatch):
+    rng = np.random.default_rng(9)
+    frame = pd.DataFrame({"when": pd.date_range("2024-03-01", periods=300, freq="5min").astype(str)})
+    frame["level"] = rng.normal(size=300)
+    frame.loc[150:170, "level"] += 6
+    frame.to_csv(tmp_path / "series.csv", index=False)
+    monkeypatch.setattr(single, "BATCH", 50)
+    detector = choice.choose(None, "moving-energy", params=["window=20"])
+    scored = score(Source([tmp_path / "series.csv"], ids=["when"]), detector, top=3)
+    expected = odkit.MovingEnergy(window=20).fit(frame[["level"]])
+    np.testing.assert_array_equal(scored.frame["anomaly_score"], anomaly_score(expected, frame[["level"]]))
+    assert 150 < frame.index[frame["when"] == scored.top[0]["when"]][0] < 170
+    frame.loc[7, "level"] = np.nan
+    frame.to_csv(tmp_path / "series.csv", index=False)
+    with pytest.raises(ValueError, match="a series with steps left out is another series"):
+        score(Source([tmp_path / "series.csv"], ids=["when"], nan="null"), detector)

@@ -1,12 +1,17 @@
 """Why rows of a file are strange, in the file's own words: `odkit.explanations` with texts instead of codes."""
 
 import math
+from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
+from sklearn.pipeline import Pipeline
 
 from odkit import explanations
 from odkit.jobs.columns import Columns, Feature
+from odkit.scores import explain
+from odkit.series.base import SeriesDetector
 from odkit.words import number
 
 __all__ = ["reasons"]
@@ -27,7 +32,8 @@ def reasons(
     columns : the features of X
     X : rows as the detector sees them; their index labels are unique
     frame : the file's rows, by the same labels
-    ordinary : rows to compare with where the detector does not explain itself
+    ordinary : rows to compare with where the detector does not explain itself; for a detector of series the whole
+        series, without which a step has no explanation
     top : number of reasons per row
 
     Returns
@@ -38,8 +44,11 @@ def reasons(
         of the rows) or "common", and "missing"; `usual`, a few words on 90 % of the fitted rows; `odd`, whether the
         value is outside of that; `share` of the row's positive contributions; `contribution` in the score's unit.
     """
-    step = max(1, len(ordinary) // BACKGROUND_ROWS)
-    table = explanations.reasons(detector, X, top=top, background=ordinary.iloc[::step], random_state=0)
+    if isinstance(detector[-1] if isinstance(detector, Pipeline) else detector, SeriesDetector):
+        table = explanations.reasons(_in_context(detector, ordinary, X.index), X, top=top)
+    else:
+        step = max(1, len(ordinary) // BACKGROUND_ROWS)
+        table = explanations.reasons(detector, X, top=top, background=ordinary.iloc[::step], random_state=0)
     features = {feature.name: feature for feature in columns.features}
     found: dict[Any, list[dict[str, Any]]] = {label: [] for label in X.index}
     for reason in table[table["share"] >= MIN_SHARE].to_dict("records"):
@@ -48,6 +57,15 @@ def reasons(
         numbers = {"share": float(reason["share"]), "contribution": float(reason["contribution"])}
         found[reason["row"]].append({"feature": feature.name, **words, **numbers})
     return list(found.values())
+
+
+def _in_context(detector: Any, series: pd.DataFrame, labels: pd.Index) -> Any:
+    """What stands in for a detector of series, and knows the steps with these labels among all others."""
+    places = series.index.get_indexer(labels)
+    answers = {"explain": explain(detector, series)[places]}
+    with suppress(TypeError):  # not every detector says what it would have found normal
+        answers["expected"] = explanations.expected(detector, series)[places]
+    return SimpleNamespace(**{name: lambda rows, answer=answer: answer for name, answer in answers.items()})
 
 
 def _number(feature: Feature, reason: dict[str, Any]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def score(
     shown = [name for name in ("anomaly_score", "is_outlier", "p_value") if name in frame.columns]
     records = pd.concat([keys, frame[shown]], axis=1).loc[listed_rows].to_dict("records")
     flags = frame["is_outlier"]
-    ordinary = X.loc[flags.index if flags.all() else flags.index[~flags]]
+    ordinary = X.loc[flags.index if flags.all() or _is_series(detector) else flags.index[~flags]]
     try:
         parts = reasons(detector, columns, X.loc[listed_rows], table.frame, ordinary, top=SHOWN) if top else []
     except TypeError as error:  # it says why this detector or pipeline has no reasons
@@ -271,6 +271,11 @@ def _last(detector: Any) -> Any:
     return detector[-1] if isinstance(detector, Pipeline) else detector
 
 
+def _is_series(detector: Any) -> bool:
+    """Whether rows are time steps, which mean nothing without their neighbours."""
+    return isinstance(_last(detector), SeriesDetector)
+
+
 def _takes_nan(detector: Any) -> bool:
     """Whether missing values can be handed in: an imputer stops them, a scaler passes them on."""
     for step in [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]:
@@ -299,7 +304,7 @@ def _good_rows(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.boo
             + " or --param nan_policy=neutral to judge them by their other columns"
             * neutral
         )
-    if not good.all() and isinstance(_last(detector), SeriesDetector):
+    if not good.all() and _is_series(detector):
         raise ValueError(f"{source.name}: a series with steps left out is another series; fill the gaps instead")
     if not good.any():
         raise ValueError(f"{source.name}: every row has missing or infinite values; leave the emptiest columns out")
@@ -310,7 +315,7 @@ def _score_rows(detector: Any, X: pd.DataFrame, explain: int, progress: Progress
     if X.size >= NUMPY_CELLS:
         import_module("numba")  # no single batch is large enough to pay for it, all together are
     parts = []
-    batch = len(X) if isinstance(_last(detector), SeriesDetector) else BATCH  # a time step needs its neighbours
+    batch = len(X) if _is_series(detector) else BATCH  # a time step needs its neighbours
     for start in range(0, len(X), batch):
         progress("scoring", start, len(X))
         parts.append(score_frame(detector, X.iloc[start : start + batch], top=explain))

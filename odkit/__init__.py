@@ -38,7 +38,7 @@ _SHELF = {
     "TailOdds": "odkit.detectors.tail_odds",
     "Windowed": "odkit.series.windowed",
     "anomaly_score": "odkit.scores",
-    "expected": "odkit.explanations",
+    "expected": "odkit.scores",
     "explain": "odkit.scores",
     "reasons": "odkit.explanations",
     "score_frame": "odkit.frame",

@@ -1,7 +1,7 @@
 """Reasons as data: which features make a row anomalous, in which direction, how much, and what would be normal.
 
-`reasons` asks the model itself where it can (`explain`, `expected`); `shapley` answers for any other detector by
-trying: it costs score evaluations, and says how many.
+`reasons` asks the model itself where it can (`explain` and `expected` of `odkit.scores`); `shapley` answers for any
+other detector by trying: it costs score evaluations, and says how many.
 """
 
 from typing import Any
@@ -12,54 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 
-from odkit._sklearn import check_is_fitted
-from odkit.scores import anomaly_score, explain
+from odkit.scores import anomaly_score, expected, explain
 
-__all__ = ["expected", "reasons", "shapley"]
+__all__ = ["reasons", "shapley"]
 
 CHUNK = 65_536  # rows scored at once by `shapley`
-
-
-def expected(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
-    """What the model would have found normal in every cell of X, given the row, in the units of X.
-
-    A detector's `expected` says what that is: the training median (ECOD), the value predicted from the row's other
-    features (Mahalanobis, GMM), the neighbours' mean (KNN), the reconstruction (AutoEncoder). Through a pipeline the
-    answer goes back through `inverse_transform` of every step.
-
-    Returns
-    -------
-    ndarray of shape (n_samples, n_features)
-
-    Raises
-    ------
-    TypeError
-        If the detector has no `expected`, or a step of the pipeline no `inverse_transform`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
-    >>> from odkit import ECOD, expected
-    >>> X = np.array([[1.0, 200], [2, 300], [3, 400], [4, 500], [50, 600]])
-    >>> expected(make_pipeline(StandardScaler(), ECOD()).fit(X), [[7.0, 100]])
-    array([[  3., 400.]])
-    """
-    if not isinstance(detector, Pipeline):
-        if not hasattr(detector, "expected"):
-            raise TypeError(f"expected: {type(detector).__name__} does not say what it would have found normal")
-        return np.asarray(detector.expected(X), dtype=np.float64)
-    check_is_fitted(detector)
-    steps = [step for _, step in detector.steps[:-1] if step not in (None, "passthrough")]
-    for step in steps:
-        if not hasattr(step, "inverse_transform"):
-            raise TypeError(f"expected: the step {type(step).__name__} has no inverse_transform to go back through")
-        X = step.transform(X)
-    values = expected(detector.steps[-1][1], X)
-    for step in reversed(steps):
-        values = step.inverse_transform(values)
-    return np.asarray(values, dtype=np.float64)
 
 
 def shapley(

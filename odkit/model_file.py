@@ -40,7 +40,7 @@ SCHEMA_VERSION = 1
 
 # named tuples that detectors keep as state: name -> module
 RECORDS = {
-    "Agreement": "odkit.detectors.consensus",
+    "Agreement": "odkit.decide.agreement",
     "Calibration": "odkit.decide.calibration",
     "Summary": "odkit.kernels.cpu.ranks",
     "TailTable": "odkit.kernels.cpu.ecdf",

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["anomaly_score", "explain"]
+__all__ = ["anomaly_score", "expected", "explain"]
 
 
 def anomaly_score(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
@@ -73,3 +73,45 @@ def explain(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
     if not hasattr(detector, "explain"):
         raise TypeError(f"explain: {type(detector).__name__} gives no contributions per feature")
     return np.asarray(detector.explain(X), dtype=np.float64)
+
+
+def expected(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
+    """What the model would have found normal in every cell of X, given the row, in the units of X.
+
+    A detector's `expected` says what that is: the training median (ECOD), the value predicted from the row's other
+    features (Mahalanobis, GMM), the neighbours' mean (KNN), the reconstruction (AutoEncoder). Through a pipeline the
+    answer goes back through `inverse_transform` of every step.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_features)
+
+    Raises
+    ------
+    TypeError
+        If the detector has no `expected`, or a step of the pipeline no `inverse_transform`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from odkit import ECOD, expected
+    >>> X = np.array([[1.0, 200], [2, 300], [3, 400], [4, 500], [50, 600]])
+    >>> expected(make_pipeline(StandardScaler(), ECOD()).fit(X), [[7.0, 100]])
+    array([[  3., 400.]])
+    """
+    if not isinstance(detector, Pipeline):
+        if not hasattr(detector, "expected"):
+            raise TypeError(f"expected: {type(detector).__name__} does not say what it would have found normal")
+        return np.asarray(detector.expected(X), dtype=np.float64)
+    check_is_fitted(detector)
+    steps = [step for _, step in detector.steps[:-1] if step not in (None, "passthrough")]
+    for step in steps:
+        if not hasattr(step, "inverse_transform"):
+            raise TypeError(f"expected: the step {type(step).__name__} has no inverse_transform to go back through")
+        X = step.transform(X)
+    values = expected(detector.steps[-1][1], X)
+    for step in reversed(steps):
+        values = step.inverse_transform(values)
+    return np.asarray(values, dtype=np.float64)

@@ -6,12 +6,44 @@ tables the pick by `mc_ndcg` loses .02 ROC to a plain average of three detectors
 lone specialist among near-copies loses, whatever its worth. **Combine, do not select.**
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.metrics import average_precision_score, ndcg_score
 
-__all__ = ["hits", "label_weights", "mc_ndcg", "spearman", "top_overlap", "udr"]
+__all__ = ["Agreement", "compare", "hits", "label_weights", "mc_ndcg", "spearman", "top_overlap", "udr"]
+
+
+class Agreement(NamedTuple):
+    """How far the members agree. It describes and does not grade: agreement says little about accuracy.
+
+    Attributes
+    ----------
+    spearman, top_overlap : ndarray of shape (n_members, n_members)
+        Rank correlation, and Jaccard overlap of the top 5 %, of every pair.
+    disagreement : ndarray of shape (n_samples,)
+        Standard deviation over the members of the row's rank, as a share of the rows.
+    twins : list of (name, name, correlation)
+        Pairs with a rank correlation above .95: near-copies vote twice.
+    """
+
+    spearman: NDArray
+    top_overlap: NDArray
+    disagreement: NDArray
+    twins: list
+
+
+def compare(names: Sequence[str], scores: ArrayLike) -> Agreement:
+    """The agreement report of detectors with these names on scores (n_samples, n_detectors)."""
+    scores = _matrix(scores)
+    correlation = spearman(scores)
+    pairs = zip(*(index.tolist() for index in np.triu_indices(len(names), 1)), strict=True)
+    twins = [(names[i], names[j], float(correlation[i, j])) for i, j in pairs if correlation[i, j] > 0.95]
+    ranks = np.apply_along_axis(rankdata, 0, scores) / len(scores)
+    return Agreement(correlation, top_overlap(scores), ranks.std(axis=1), twins)
 
 
 def spearman(scores: ArrayLike) -> NDArray[np.float64]:

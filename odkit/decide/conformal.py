@@ -19,6 +19,8 @@ from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.decide.calibration import Calibration, check_resolution, p_values, threshold
 from odkit.decide.fdr import benjamini_hochberg, e_benjamini_hochberg, storey
+from odkit.decide.wrapping import inner_has
+from odkit.scores import expected, explain
 
 __all__ = ["Conformal"]
 
@@ -29,10 +31,6 @@ def _numbers(scores: ArrayLike, what: str) -> NDArray[np.float64]:
     if absent:
         raise ValueError(f"Conformal: the wrapped detector scored {absent} of {scores.size} {what} NaN")
     return scores
-
-
-def _inner_explains(self: "Conformal") -> bool:
-    return hasattr(self.detector_ if hasattr(self, "detector_") else self.detector, "explain")
 
 
 class Conformal(Detector):
@@ -201,12 +199,19 @@ class Conformal(Detector):
             return e_benjamini_hochberg(0.5 / np.sqrt(p), fdr)
         raise ValueError(f"Conformal.select: procedure={procedure!r}; allowed are 'bh', 'storey' and 'e-bh'")
 
-    @available_if(_inner_explains)
+    @available_if(inner_has("explain"))
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """The wrapped detector's contributions, (n_samples, n_features); the mean over folds."""
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return np.mean([model.explain(X) for model in self.detectors_], axis=0)
+        return np.mean([explain(model, X) for model in self.detectors_], axis=0)
+
+    @available_if(inner_has("expected"))
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What the wrapped detector would have found normal, (n_samples, n_features); the mean over folds."""
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        return np.mean([expected(model, X) for model in self.detectors_], axis=0)
 
     @property
     def _has_threshold(self) -> bool:

@@ -15,6 +15,8 @@ from sklearn.utils.metaestimators import available_if
 
 from odkit._sklearn import HasMethods, StrOptions, check_is_fitted
 from odkit.base import Detector
+from odkit.decide.wrapping import inner_has
+from odkit.scores import expected, explain
 
 __all__ = ["Threshold", "chi_square", "contamination", "median_mad", "pareto_tail", "tukey", "two_stage"]
 
@@ -137,10 +139,6 @@ RULES: dict[str, Callable[..., float]] = {
 }
 
 
-def _inner_explains(self: "Threshold") -> bool:
-    return hasattr(self.detector_ if hasattr(self, "detector_") else self.detector, "explain")
-
-
 class Threshold(Detector):
     """Any detector with another rule for `offset_`.
 
@@ -208,8 +206,14 @@ class Threshold(Detector):
         rule = RULES[self.rule] if isinstance(self.rule, str) else self.rule
         return -float(rule(-scores, **(self.options or {})))
 
-    @available_if(_inner_explains)
+    @available_if(inner_has("explain"))
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """The wrapped detector's contributions, (n_samples, n_features)."""
         check_is_fitted(self)
-        return self.detector_.explain(self._validate(X, reset=False))
+        return explain(self.detector_, self._validate(X, reset=False))
+
+    @available_if(inner_has("expected"))
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What the wrapped detector would have found normal, (n_samples, n_features)."""
+        check_is_fitted(self)
+        return expected(self.detector_, self._validate(X, reset=False))

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -15,29 +14,11 @@ from sklearn.utils import check_random_state
 
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
-from odkit.decide.agreement import hits, label_weights, mc_ndcg, spearman, top_overlap
-from odkit.scores import anomaly_score, explain
+from odkit.decide.agreement import Agreement, compare, hits, label_weights, mc_ndcg
+from odkit.decide.surprise import surprise
+from odkit.scores import anomaly_score, expected, explain
 
-__all__ = ["Agreement", "Consensus", "portfolio", "surprise"]
-
-
-class Agreement(NamedTuple):
-    """How far the members agree. It describes and does not grade: agreement says little about accuracy.
-
-    Attributes
-    ----------
-    spearman, top_overlap : ndarray of shape (n_members, n_members)
-        Rank correlation, and Jaccard overlap of the top 5 %, of every pair.
-    disagreement : ndarray of shape (n_samples,)
-        Standard deviation over the members of the row's rank, as a share of the rows.
-    twins : list of (name, name, correlation)
-        Pairs with a rank correlation above .95: near-copies vote twice.
-    """
-
-    spearman: NDArray
-    top_overlap: NDArray
-    disagreement: NDArray
-    twins: list
+__all__ = ["Consensus", "portfolio"]
 
 
 def portfolio(preset: str = "balanced", n_samples: int | None = None) -> list[tuple[str, Any]]:
@@ -68,37 +49,6 @@ def portfolio(preset: str = "balanced", n_samples: int | None = None) -> list[tu
     if preset not in presets:
         raise ValueError(f"portfolio: preset={preset!r}; there are {', '.join(presets)}")
     return [(name, members[name]) for name in presets[preset]]
-
-
-def surprise(
-    training: NDArray, scores: ArrayLike, *, tail_fraction: float = 0.1, tail_cap: float = 50.0
-) -> NDArray[np.float64]:
-    """Anomaly scores in nats of surprise: -log of the share of training scores at least as large.
-
-    Beyond the largest `tail_fraction` of the training scores the share is that of an exponential tail fitted to them,
-    so that scores above every training score do not tie.
-
-    training (n,) ascending, scores (m,); tail_fraction 0 turns the tail off. Returns (m,), from 0 upwards:
-
-        -log p(a)                                                        p(a) = (1 + #{training >= a}) / (n + 1)
-        log((n + 1) / (k + 1)) + min((a - u) / mean excess over u, cap)  for a > u = (k + 1)-th largest training score
-
-    >>> import numpy as np
-    >>> surprise(np.arange(1.0, 100), [0, 50, 95, 99, 120]).round(3) + 0
-    array([0.   , 0.673, 3.298, 4.025, 7.844])
-    """
-    scores, n = np.asarray(scores, dtype=np.float64), training.size
-    # a training row's score may come back with other last bits from another batch: it must still meet itself
-    slack = 1e-9 * max(abs(training[0]), abs(training[-1]))
-    nats = -np.log((1 + n - np.searchsorted(training, scores - slack, side="left")) / (n + 1))
-    k = min(n - 1, max(5, round(tail_fraction * n))) if tail_fraction else 0
-    if k > 0:
-        u = training[n - k - 1]
-        scale = float((training[n - k :] - u).mean())
-        beyond = scores > u + slack
-        if scale > 0:
-            nats[beyond] = np.log((n + 1) / (k + 1)) + np.minimum((scores[beyond] - u) / scale, tail_cap)
-    return nats
 
 
 def _explains(member: Any) -> bool:
@@ -217,7 +167,7 @@ class Consensus(Detector):
         raw = self._raw(X)
         self.calibration_ = list(np.sort(raw, axis=0).T.copy())
         self.weights_ = self._given_weights(raw)
-        self.agreement_ = self._agree(raw)
+        self.agreement_ = compare([name for name, _ in members], raw)
         return -self._combine(self._nats(raw))
 
     def _score(self, X: NDArray) -> NDArray:
@@ -234,7 +184,7 @@ class Consensus(Detector):
 
     def agreement(self, X: ArrayLike) -> Agreement:
         """How far the members agree on the rows of X. See `Agreement`."""
-        return self._agree(self.member_scores(X))
+        return compare([name for name, _ in self.members_], self.member_scores(X))
 
     def weight_by_labels(self, X: ArrayLike, is_outlier: ArrayLike) -> Self:
         """Set `weights_` from a few labelled rows, by how often each member ranks them best (`label_weights`).
@@ -269,6 +219,18 @@ class Consensus(Detector):
                 continue
             total += part[:, None] * _shares(explain(member, X))
         return total + mute[:, None] * _shares(total)
+
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What the members would have found normal, (n_samples, n_features): their mean, weighted by their surprise."""
+        check_is_fitted(self)
+        X = self._validate(X, reset=False).astype(np.float64, copy=False)
+        votes = self.weights_ * self._nats(self._raw(X)) + np.finfo(float).tiny
+        total, weight = np.zeros(X.shape), np.zeros((X.shape[0], 1))
+        for (_, member), vote in zip(self.members_, votes.T, strict=True):
+            if _explains(member):
+                total += vote[:, None] * expected(member, X)
+                weight += vote[:, None]
+        return total / weight
 
     def _members(self, n_samples: int) -> list[tuple[str, Any]]:
         given = portfolio(self.detectors, n_samples) if isinstance(self.detectors, str) else list(self.detectors)
@@ -310,11 +272,3 @@ class Consensus(Detector):
                 f"Consensus: weights must be {raw.shape[1]} numbers >= 0, not all 0; given {self.weights!r}"
             )
         return weights / weights.sum()
-
-    def _agree(self, raw: NDArray) -> Agreement:
-        correlation = spearman(raw)
-        names = [name for name, _ in self.members_]
-        pairs = zip(*np.triu_indices(len(names), 1), strict=True)
-        twins = [(names[i], names[j], float(correlation[i, j])) for i, j in pairs if correlation[i, j] > 0.95]
-        ranks = np.apply_along_axis(rankdata, 0, raw) / len(raw)
-        return Agreement(correlation, top_overlap(raw), ranks.std(axis=1), twins)

@@ -185,6 +185,20 @@ class Mahalanobis(FalseAlarms):
         X = self._prepared(self._validate(X, reset=False))
         return level.contributions(kernels.on(self.device), self._level(), X, kind)
 
+    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Value of each feature that the row's other features lead to expect, shape (n_samples, n_features).
+
+        In the units of X; with `normalize='l2'` in those of the normalised rows.
+        """
+        check_is_fitted(self)
+        X = self._prepared(self._validate(X, reset=False))
+        return level.conditional_means(kernels.on(self.device), self._level(), X)
+
+    def leave_one_out_scores(self, X: ArrayLike) -> NDArray[np.float64]:
+        """`score_samples` of the training rows X, each by the model without it: for `Conformal(method='loo')`."""
+        check_is_fitted(self)
+        return -self._left_out(self._validate(X, reset=False))
+
     def _needs_rows(self) -> bool:
         return self.subspace is not None and self.shrinkage == "ledoit_wolf"
 

@@ -110,13 +110,24 @@ def contributions(k: Backend, level: Level, X: NDArray, kind: str) -> NDArray[np
     With z = x - location and g = precision z: "share" is z_j g_j, rows sum to the squared distance; "conditional" is
     g_j^2 / precision_jj, what the squared distance falls by when feature j is taken out.
     """
-    arrays = (level.location, level.components, level.weights)
-    location, components, weights = (None if a is None else k.array(a) for a in arrays)
-    product = k.numpy(k.gaussian.precision_product(k.array(X), location, components, weights, level.floor))
+    product = _precision_product(k, level, X)
     if kind == "share":
         return (X - level.location) * product
     precision = algebra.precision_diagonal(level.components, level.weights, level.floor)
     return np.divide(product**2, precision, out=np.zeros(X.shape), where=precision > 0)
+
+
+def conditional_means(k: Backend, level: Level, X: NDArray) -> NDArray[np.float64]:
+    """Expected value of each feature given the other features of its row, (n, d): x_j - g_j / precision_jj."""
+    precision = algebra.precision_diagonal(level.components, level.weights, level.floor)
+    product = _precision_product(k, level, X)
+    return X - np.divide(product, precision, out=X - level.location, where=precision > 0)
+
+
+def _precision_product(k: Backend, level: Level, X: NDArray) -> NDArray[np.float64]:
+    arrays = (level.location, level.components, level.weights)
+    location, components, weights = (None if a is None else k.array(a) for a in arrays)
+    return k.numpy(k.gaussian.precision_product(k.array(X), location, components, weights, level.floor))
 
 
 def _moments(k: Backend, X: NDArray) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from odkit import ECOD, KNN, Consensus, Mahalanobis
-from odkit.detectors.consensus import portfolio, surprise
+from odkit.decide.surprise import surprise
+from odkit.detectors.consensus import portfolio
 
 
 def trio(**parameters):

@@ -67,9 +67,8 @@ def profile(pooled: list[np.ndarray], is_outlier: np.ndarray, classes: np.ndarra
         print(f"{name:24}" + "".join(f"{value:7.1f}" for value in np.mean(rows, axis=0)), flush=True)
     for rate in (0.05, 0.01):
         shares = 100 * np.mean([(normal, defect) for r, normal, defect in caught if r == rate], axis=0)
-        print(
-            f"leave-one-out threshold at {100 * rate:g} %: {shares[0]:.1f} % of normal tiles, {shares[1]:.1f} % of defects"
-        )
+        what = f"{shares[0]:.1f} % of normal tiles, {shares[1]:.1f} % of defects"
+        print(f"leave-one-out threshold at {100 * rate:g} % flags {what}")
     print("sum, by kind: " + ", ".join(f"{kind} {100 * np.mean(values):.1f}" for kind, values in kinds.items()))
 
 

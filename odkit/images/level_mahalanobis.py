@@ -105,6 +105,7 @@ class LevelMahalanobis(FalseAlarms):
         "device": [str, None],
     }
     _merge_parameters = ("shrinkage", "subspace", "keep_null", "widths_")
+    widths_: tuple[int, ...]
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """Slow oracles: the plain formula of every kernel, one loop per index. They are the specification."""
 
+import itertools
 from fractions import Fraction
 from itertools import pairwise
 
@@ -427,6 +428,16 @@ def conditional_parts(X, mean, covariance):
         without = mahalanobis_sq(X[:, rest], mean[rest], covariance[np.ix_(rest, rest)]) if rest else 0.0
         parts[:, j] = mahalanobis_sq(X, mean, covariance) - without
     return parts
+
+
+def smallest_determinant(X, h, ridge=0.0):
+    """Smallest log-determinant of (1 - ridge) covariance + ridge I over all subsets of h rows, and the subset."""
+    X, best = np.asarray(X, dtype=float), (np.inf, ())
+    for rows in itertools.combinations(range(len(X)), h):
+        Z = X[list(rows)] - X[list(rows)].mean(axis=0)
+        S = (1 - ridge) * Z.T @ Z / h + ridge * np.eye(X.shape[1])
+        best = min(best, (float(np.linalg.slogdet(S)[1]), rows))
+    return best
 
 
 def conformal_threshold(values, fpr):

@@ -13,58 +13,65 @@ from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.false_alarms import FalseAlarms
 from odkit.kernels import level
+from odkit.kernels.cpu import mcd
 
 __all__ = ["Mahalanobis"]
 
 
 def _streams(detector: "Mahalanobis") -> bool:
     """Whether statistics add up to the same model; the error says why they do not."""
-    if detector._rule() == "split":
-        raise AttributeError("threshold='split' holds rows out of one fit; 'loo' and 'prequential' work on blocks")
-    if detector._needs_rows():
-        raise AttributeError("Ledoit-Wolf in a subspace needs all rows at once; 'oas' and numbers work on blocks")
+    reasons = {
+        "robust='mcd' needs all rows at once": detector.robust is not None,
+        "threshold='split' holds rows out of one fit; use 'loo' or 'prequential'": detector._rule() == "split",
+        "Ledoit-Wolf in a subspace needs all rows at once; use 'oas' or a number": detector._needs_rows(),
+    }
+    if any(reasons.values()):
+        raise AttributeError(next(reason for reason, holds in reasons.items() if holds))
     return True
 
 
 class Mahalanobis(FalseAlarms):
     """A row is as anomalous as it is far from the mean, measured in the shape of the training cloud.
 
-    Assumes one roughly elliptical cloud. The covariance is shrunk, so it works with fewer rows than columns, with
-    constant and with duplicated columns. **It fails** on several clusters (use `GMM` or `KNN`), on curved clouds, and
-    where training outliers inflate the covariance until they look ordinary. Ledoit-Wolf, OAS and subspaces are not
-    free of scale: standardise columns of different units first.
+    Assumes one roughly elliptical cloud; works with fewer rows than columns, with constant and with duplicated columns.
+    **It fails** on several clusters (use `GMM` or `KNN`), on curved clouds, and where training outliers inflate the
+    covariance until they look ordinary (use `robust="mcd"`). Ledoit-Wolf, OAS and subspaces are not free of scale:
+    standardise columns of different units first.
 
-    The threshold asks for normal training rows: a share `fpr` of further normal rows is flagged. Where the training
-    set itself holds outliers, give their share as `contamination`.
+    The threshold asks for normal training rows. Where they hold outliers, give their share as `contamination`.
 
     Parameters
     ----------
-    shrinkage : {"ledoit_wolf", "oas", "empirical", "diag"}, float in [0, 1] or ("ridge", eps), default="ledoit_wolf"
-        A number is the share of the identity (1: Euclidean distance over the mean standard deviation). ("ridge", eps)
-        adds the variance eps to every direction. "empirical" adds nothing: directions that no training row takes get
-        10^-12 of the mean variance, with a warning. "diag" divides each column by its standard deviation.
+    shrinkage : {"auto", "ledoit_wolf", "oas", "empirical", "diag"}, float in [0, 1] or ("ridge", eps), default="auto"
+        "auto" is "ledoit_wolf", and "empirical" with robust="mcd". A number is the share of the identity (1: Euclidean
+        distance); eps a variance added to every direction. "empirical" adds none: directions that no training row
+        takes get 10^-12 of the mean variance, with a warning. "diag" divides columns by their standard deviations.
+    robust : {"mcd"}, ("mcd", ridge) or None, default=None
+        Mean and covariance of the rows around the minimum covariance determinant: nearly half of the rows may be
+        outliers. Raises if the rows it would rest on lie on a hyperplane (columns in which most values are equal),
+        unless a ridge in (0, 1), in squared median absolute deviations, keeps the determinant above 0.
+    support_fraction : float in (0.5, 1] or None, default=None
+        Share of rows the determinant is minimised over; None: the most robust, just over half.
     subspace : ("pca", t), ("npca", t) or None, default=None
-        With t in (0, 1]: the leading components that first explain more than the share t of the variance, or the
-        last of them and all after it, where normal data hardly vary.
+        The leading components that first explain more than the share t of the variance, or the last two of them and
+        all after, where normal data hardly vary; t in (0, 1].
     keep_null : bool, default=True
         Whether "npca" keeps the directions in which no training row varies.
     normalize : {"l2"} or None, default=None
         Divide every row by its Euclidean norm first; a row of zeros stays.
     threshold : {"auto", "loo", "split", "gamma", "chi2", "prequential"}, default="auto"
-        Where `offset_` comes from: the conformal quantile of leave-one-out distances ("auto", "loo"; of a uniform
-        sample where rows are many or gone), of rows held out of the fit ("split"), a gamma law fitted to the
-        leave-one-out distances, the chi-square law, or the conformal quantile of the last `n_calibration` distances,
-        each taken before its block was absorbed ("prequential", follows a drift; `merge` puts the other's rows last).
+        Where `offset_` comes from: the conformal quantile of leave-one-out distances ("loo"; of a uniform sample where
+        rows are many or gone), of rows held out of the fit ("split"), or of the last `n_calibration` distances, each
+        taken before its block was absorbed ("prequential"; `merge` puts the other's last); a gamma law fitted to
+        leave-one-out distances; the chi-square law. "auto" is "loo", and "chi2" with `robust`, which has "split" too.
     fpr : float in (0, 1), default=0.01
         Share of normal rows that the threshold lets be flagged.
     contamination : float in (0, 0.5] or None, default=None
-        If given, `offset_` is this percentile of the training scores, and `threshold` and `fpr` have no effect.
-    calibration_fraction : float in (0, 1), default=0.3
-        Share of rows that "split" holds out.
-    n_calibration : int >= 1, default=1000
-        Distances that "prequential" remembers.
+        If given, `offset_` is this percentile of the training scores; `threshold` and `fpr` have no effect.
+    calibration_fraction, n_calibration : float in (0, 1), default=0.3, and int >= 1, default=1000
+        Share of rows that "split" holds out; distances that "prequential" remembers.
     device : str or None, default=None
-        None or "cpu"; "cuda", "cuda:1" for torch.
+        None or "cpu"; "cuda", "cuda:1" for torch (all but the search of `robust`).
     random_state : int, RandomState or None, default=None
         Draws the rows of "split" and the samples of rows that `offset_` is read from.
 
@@ -78,14 +85,14 @@ class Mahalanobis(FalseAlarms):
         For "diag" those of the columns, inf for constant ones.
     floor_ : float
         Variance given to each direction outside the components; inf if there is none or it is left out.
-    shrinkage_ : float
-        Share of the identity.
-    logdet_ : float
-        log-determinant of the shrunken covariance.
+    shrinkage_, logdet_ : float
+        Share of the identity; log-determinant of the shrunken covariance.
     n_directions_ : int
         Directions that count: all columns, or the dimension of the subspace.
     whitener_ : ndarray of shape (n_features_in_, n_features_in_) or None
         Upper triangle R with R'R the precision matrix; None where some direction has no component or is left out.
+    support_ : boolean ndarray of shape (n_samples,) or None
+        Rows that the robust estimate rests on.
     loo_distances_ : ndarray or None
         Leave-one-out distances of the training rows, or of 32768 of them; None where the threshold needs none.
     offset_ : float
@@ -122,21 +129,25 @@ class Mahalanobis(FalseAlarms):
     _parameter_constraints: dict = {
         **FalseAlarms._parameter_constraints,
         "shrinkage": [
-            StrOptions({"ledoit_wolf", "oas", "empirical", "diag"}),
+            StrOptions({"auto", "ledoit_wolf", "oas", "empirical", "diag"}),
             Interval(Real, 0, 1, closed="both"),
             tuple,
         ],
+        "robust": [StrOptions({"mcd"}), tuple, None],
+        "support_fraction": [Interval(Real, 0.5, 1, closed="right"), None],
         "subspace": [tuple, None],
         "keep_null": ["boolean"],
         "normalize": [StrOptions({"l2"}), None],
         "device": [str, None],
     }
-    _merge_parameters = ("shrinkage", "subspace", "keep_null", "normalize")
+    _merge_parameters = ("shrinkage", "robust", "subspace", "keep_null", "normalize")
 
     def __init__(
         self,
         *,
-        shrinkage: str | float | tuple[str, float] = "ledoit_wolf",
+        shrinkage: str | float | tuple[str, float] = "auto",
+        robust: str | tuple[str, float] | None = None,
+        support_fraction: float | None = None,
         subspace: tuple[str, float] | None = None,
         keep_null: bool = True,
         normalize: str | None = None,
@@ -149,6 +160,8 @@ class Mahalanobis(FalseAlarms):
         random_state: Any = None,
     ) -> None:
         self.shrinkage = shrinkage
+        self.robust = robust
+        self.support_fraction = support_fraction
         self.subspace = subspace
         self.keep_null = keep_null
         self.normalize = normalize
@@ -194,13 +207,22 @@ class Mahalanobis(FalseAlarms):
         X = self._prepared(self._validate(X, reset=False))
         return level.conditional_means(kernels.on(self.device), self._level(), X)
 
+    @available_if(lambda self: not self.robust)
     def leave_one_out_scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """`score_samples` of the training rows X, each by the model without it: for `Conformal(method='loo')`."""
         check_is_fitted(self)
         return -self._left_out(self._validate(X, reset=False))
 
+    def _rule(self) -> str:
+        return "chi2" if self.robust and super()._rule() == "loo" and self.threshold == "auto" else super()._rule()
+
+    def _shrinkage(self) -> str | float | tuple[str, float]:
+        if self.shrinkage != "auto":
+            return self.shrinkage
+        return "empirical" if self.robust == "mcd" else "ledoit_wolf"
+
     def _needs_rows(self) -> bool:
-        return self.subspace is not None and self.shrinkage == "ledoit_wolf"
+        return self.subspace is not None and self._shrinkage() == "ledoit_wolf"
 
     def _level(self) -> level.Level:
         return level.Level(*(getattr(self, f"{name}_") for name in level.Level._fields))
@@ -220,19 +242,20 @@ class Mahalanobis(FalseAlarms):
         return X / np.where(norms > 0, norms, 1.0)
 
     def _start(self) -> None:
-        for name, kinds, top in (("shrinkage", ("ridge",), np.inf), ("subspace", ("pca", "npca"), 1.0)):
+        kinds_of = {"shrinkage": (("ridge",), np.inf), "robust": (("mcd",), 1.0), "subspace": (("pca", "npca"), 1.0)}
+        for name, (kinds, top) in kinds_of.items():
             pair = getattr(self, name)
             if isinstance(pair, tuple) and not (
                 len(pair) == 2 and pair[0] in kinds and isinstance(pair[1], int | float) and 0 < pair[1] <= top
             ):
-                raise ValueError(
-                    f"Mahalanobis: {name}={pair!r} is no pair of {' or '.join(map(repr, kinds))} and a number in "
-                    f"(0, {top:g}]"
-                )
+                allowed = f"a pair of {' or '.join(map(repr, kinds))} and a number in (0, {top:g}]"
+                raise ValueError(f"Mahalanobis: {name}={pair!r} is not {allowed}")
         if self.subspace is not None and self.shrinkage == "diag":
             raise ValueError("Mahalanobis: shrinkage='diag' knows no components, so subspace must be None")
         if self.normalize is not None and self.n_features_in_ == 1:
-            raise ValueError("Mahalanobis: normalize='l2' leaves nothing but signs of a single column, n_features=1")
+            raise ValueError("Mahalanobis: normalize='l2' leaves only the signs of a single column, n_features=1")
+        if self.robust and self._rule() not in ("contamination", "chi2", "split"):
+            raise ValueError(f"Mahalanobis: robust='mcd' goes with threshold 'chi2' or 'split', not {self.threshold!r}")
         super()._start()
 
     def _fit(self, X: NDArray) -> None:
@@ -241,27 +264,26 @@ class Mahalanobis(FalseAlarms):
             del self._stats, self._sample
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
-        X = self._prepared(X)
+        X, support = self._prepared(X), None
+        if self.robust:
+            ridge = float(self.robust[1]) if isinstance(self.robust, tuple) else 0.0
+            X, support = mcd.robust_rows(X.astype(np.float64, copy=False), self.support_fraction, ridge)
         if self._needs_rows():
-            return {"rows": X}
-        return level.gather(kernels.on(self.device), X, diagonal=self.shrinkage == "diag")
+            return {"rows": X, "support": support}
+        state = level.gather(kernels.on(self.device), X, diagonal=self.shrinkage == "diag")
+        return {**state, "support": support}
 
     def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
         return level.merge(kernels.on(self.device), a, b)
 
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
-        fitted = level.fit(
-            kernels.on(self.device), stats, shrinkage=self.shrinkage, subspace=self.subspace, keep_null=self.keep_null
-        )
+        k, how = kernels.on(self.device), self._shrinkage()
+        fitted = level.fit(k, stats, shrinkage=how, subspace=self.subspace, keep_null=self.keep_null)
         for name, value in fitted._asdict().items():
             setattr(self, f"{name}_", value)
-        if np.isfinite(self.floor_) and not isinstance(self.shrinkage, tuple) and self.shrinkage_ < 1e-12:
-            what = f"covariance of rank {len(self.weights_)} over {self.n_features_in_} columns is not shrunk"
-        elif self.shrinkage == "diag" and np.isinf(self.weights_).any():
-            names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))[np.isinf(self.weights_)]
-            what = (
-                f"constant columns are ignored: {', '.join(map(repr, names[:5].tolist()))}{', ...' * (len(names) > 5)}"
-            )
-        else:
-            return
-        warnings.warn(f"Mahalanobis: {what}", UserWarning, stacklevel=2)
+        self.support_ = stats.get("support")
+        d, rank = self.n_features_in_, len(self.weights_)
+        if how == "diag" and self.n_directions_ < d:
+            warnings.warn(f"Mahalanobis: {d - self.n_directions_} constant columns are ignored", stacklevel=2)
+        elif np.isfinite(self.floor_) and not isinstance(how, tuple) and self.shrinkage_ < 1e-12:
+            warnings.warn(f"Mahalanobis: a covariance of rank {rank} over {d} columns is not shrunk", stacklevel=2)

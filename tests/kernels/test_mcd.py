@@ -1,0 +1,181 @@
+"""Minimum covariance determinant against all subsets, against scikit-learn, and on data where it is not defined."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.covariance import MinCovDet
+
+from odkit.kernels.cpu import mcd
+from tests import naive
+
+
+def contaminated(seed, n, d, share=0.2, shift=5.0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d))
+    X[: int(share * n)] += shift
+    return X
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(8, 11), st.integers(1, 3), st.sampled_from([0.0, 0.25]))
+def test_few_rows_give_the_smallest_of_all_subsets(seed, n, d, share):
+    X = contaminated(seed, n, d, share)
+    h = mcd.default_size(n, d)
+    found, (logdet, rows) = mcd.mcd(X, h), naive.smallest_determinant(X, h)
+    assert found.logdet == pytest.approx(logdet, abs=1e-9)
+    assert tuple(sorted(found.rows)) == rows
+
+
+@pytest.mark.parametrize("d", [2, 12])
+def test_a_ridge_is_part_of_the_determinant(d):
+    X = contaminated(0, 10, d)
+    found, (logdet, rows) = mcd.mcd(X, 6, ridge=0.1), naive.smallest_determinant(X, 6, ridge=0.1)
+    assert found.logdet == pytest.approx(logdet, abs=1e-9)
+    assert tuple(sorted(found.rows)) == rows
+
+
+def test_golden_twelve_rows():
+    """Specification of the method, section 5: the optimum over all 495 subsets and the reweighted estimate."""
+    i, j = np.arange(1, 13)[:, None], np.arange(1, 3)
+    X = np.sin(i * j) + np.cos(0.7 * i + j**2)
+    X[10:] = [[6, 6], [6.5, 5.5]]
+    assert mcd.default_size(12, 2) == 8
+    best = mcd.mcd(X, 8)
+    np.testing.assert_array_equal(np.sort(best.rows) + 1, [2, 3, 4, 5, 6, 8, 9, 10])
+    assert np.exp(best.logdet) == pytest.approx(0.392588509908, rel=1e-11)
+    rows, support = mcd.robust_rows(X)
+    np.testing.assert_array_equal(np.flatnonzero(support) + 1, range(1, 11))
+    np.testing.assert_allclose(rows.mean(axis=0), [0.127085667734, 0.064243250752], rtol=1e-10)
+    covariance = np.cov(rows.T, bias=True)
+    np.testing.assert_allclose(covariance[[0, 0, 1], [0, 1, 1]], [1.384987295751, -0.782774891686, 1.098746490024])
+    assert naive.mahalanobis_sq(X[10:11], rows.mean(axis=0), covariance)[0] == pytest.approx(155.4101515)
+
+
+@pytest.mark.parametrize("n", [2, 3, 9, 200])
+def test_one_column_is_exact(n):
+    x = np.random.default_rng(n).standard_cauchy(n)
+    for h in range(n // 2 + 1, n + 1):
+        best = mcd.mcd(x[:, None], h)
+        y = np.sort(x)
+        assert np.exp(best.logdet) == pytest.approx(min(y[i : i + h].var() for i in range(n - h + 1)), rel=1e-9)
+        assert best.location[0] == pytest.approx(x[best.rows].mean())
+
+
+@pytest.mark.parametrize(("n", "d", "share"), [(80, 3, 0.0), (80, 3, 0.25), (300, 12, 0.25), (4500, 5, 0.1)])
+def test_no_larger_than_scikit_learn(n, d, share):
+    for seed in range(2):
+        X = contaminated(seed, n, d, share)
+        peer = np.flatnonzero(MinCovDet(random_state=seed).fit(X).raw_support_)
+        found = mcd.mcd(X, len(peer))
+        assert found.logdet <= np.linalg.slogdet(np.cov(X[peer].T, bias=True))[1] + 1e-9
+
+
+def test_the_answer_is_its_own_neighbourhood():
+    """A concentration step from the answer does not lower the determinant, and the fields belong to the rows."""
+    X = contaminated(1, 6000, 4)
+    best = mcd.mcd(X, 3100)
+    np.testing.assert_allclose(best.location, X[best.rows].mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(best.covariance, np.cov(X[best.rows].T, bias=True), rtol=1e-10)
+    squares = naive.mahalanobis_sq(X, best.location, best.covariance)
+    nearest = np.argsort(squares)[:3100]
+    assert np.linalg.slogdet(np.cov(X[nearest].T, bias=True))[1] >= best.logdet - 1e-12
+
+
+@pytest.mark.parametrize(("n", "d"), [(150, 4), (6000, 10)])
+@pytest.mark.parametrize("kind", ["shift", "far", "cluster", "radial"])
+def test_four_in_ten_outliers_are_left_out(n, d, kind):
+    rng = np.random.default_rng(2)
+    X, k = rng.normal(size=(n, d)), int(0.4 * n)
+    u = np.ones(d) / np.sqrt(d)
+    X[:k] = {"shift": X[:k] + 14 * u, "far": X[:k] + 1e7 * u, "cluster": X[:k] + 40 * u, "radial": 30 * X[:k]}[kind]
+    X = X @ rng.normal(size=(d, d))
+    _, support = mcd.robust_rows(X)
+    assert support[:k].mean() < 0.02
+    assert support[k:].mean() > 0.85
+
+
+def test_normal_rows_give_their_covariance():
+    rng = np.random.default_rng(3)
+    mixing = rng.normal(size=(4, 4))
+    rows, support = mcd.robust_rows(rng.normal(size=(20_000, 4)) @ mixing)
+    np.testing.assert_allclose(np.cov(rows.T), mixing.T @ mixing, atol=0.05 * np.abs(mixing.T @ mixing).max())
+    assert support.mean() == pytest.approx(0.975, abs=0.006)
+
+
+@pytest.mark.parametrize("d", [1, 3, 10])
+@pytest.mark.parametrize("share", [0.5, 0.75, 0.975])
+def test_consistency_factor_by_integration(share, d):
+    """Variance of one coordinate of normal rows within the ball of the given probability: E[r^2 | r^2 < q] / d."""
+    law = scipy.stats.chi2(d)
+    inside = law.expect(lambda r: r, lb=0, ub=law.ppf(share)) / share / d
+    assert mcd.consistency_factor(share, d) == pytest.approx(1 / inside, rel=1e-6)
+    assert mcd.consistency_factor(1.0, d) == 1
+
+
+def test_rows_on_a_hyperplane_are_no_answer():
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(200, 4))
+    X[:120, 3] = X[:120, 1] - X[:120, 2]
+    with pytest.raises(mcd.DegenerateError, match=r"across columns 1, 2, 3, .*\('mcd', 0\.05\)") as error:
+        mcd.robust_rows(X)
+    normal = error.value.normal / mcd._median_and_spread(X)[1]
+    np.testing.assert_allclose(normal / normal[3], [0, -1, 1, 1], atol=1e-6)
+    rows, support = mcd.robust_rows(X, ridge=0.05)
+    assert np.isfinite(rows).all()
+    assert support.sum() > 100
+
+
+@pytest.mark.parametrize("n", [60, 5000])
+def test_ties_of_more_than_half_of_the_rows_are_found(n):
+    """0.52 n rows share a value in the last column: so few that steps from elsewhere would pass them by."""
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(n, 3))
+    X[: int(0.56 * n), 2] = 1.5
+    with pytest.raises(mcd.DegenerateError, match="across column 2, "):
+        mcd.robust_rows(X)
+    mcd.robust_rows(X, support_fraction=0.75)
+    mcd.robust_rows(X, ridge=0.01)
+    with pytest.raises(mcd.DegenerateError, match="across column 0, "):
+        mcd.robust_rows(X[:, 2:])
+
+
+def test_half_of_the_rows_on_a_hyperplane_is_not_too_many():
+    rng = np.random.default_rng(6)
+    X = rng.normal(size=(200, 3))
+    X[:98, 2] = 0.0
+    best = mcd.mcd(X, mcd.default_size(200, 3))
+    assert np.isfinite(best.logdet)
+    assert (best.rows < 98).mean() > 0.9  # as many of them as it may take: they are flat in one direction
+
+
+def test_constant_and_duplicated_columns_are_left_out_of_the_search():
+    X = contaminated(7, 120, 3)
+    _, expected = mcd.robust_rows(X)
+    wide = np.column_stack([X, np.full(120, 0.1), X[:, 1], X[:, 0] + 1e-3 * X[:, 2]])
+    rows, support = mcd.robust_rows(wide)
+    np.testing.assert_array_equal(support, expected)
+    np.testing.assert_allclose(rows[:, 3], 0.1, rtol=1e-12)
+
+
+def test_too_few_rows_are_named():
+    rng = np.random.default_rng(8)
+    with pytest.raises(ValueError, match=r"n_samples=6 rows in 5 independent of n_features=5 columns"):
+        mcd.robust_rows(rng.normal(size=(6, 5)))
+    with pytest.raises(ValueError, match=r"51 of n_samples=100 rows .* 53 of them"):
+        mcd.robust_rows(rng.normal(size=(100, 5)), support_fraction=0.51)
+    with pytest.raises(ValueError, match="0 independent"):
+        mcd.robust_rows(np.ones((9, 2)))
+    with pytest.warns(UserWarning, match="20 rows in 5 independent columns, fewer than 5 for each"):
+        mcd.robust_rows(rng.normal(size=(20, 5)))
+    rows, _ = mcd.robust_rows(rng.normal(size=(9, 20)), ridge=0.1)  # fewer rows than columns
+    assert rows.shape[1] == 20
+
+
+def test_equal_rows_give_equal_answers_and_stay_as_they_are():
+    X = contaminated(9, 4500, 3)
+    X.flags.writeable = False
+    first, second = mcd.robust_rows(X), mcd.robust_rows(X.copy())
+    np.testing.assert_array_equal(first[0], second[0])
+    np.testing.assert_array_equal(first[1], second[1])

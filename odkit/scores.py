@@ -45,8 +45,8 @@ def anomaly_score(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
 def explain(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
     """Contribution of each feature to each row's anomaly score, as the detector's own `explain` defines it.
 
-    Through a pipeline the rows pass its transformers first; the answer is about the original columns only where every
-    transformer keeps one column per feature in place (scalers, imputers), which is checked by counting columns.
+    Through a pipeline the rows pass its transformers first. The answer is about the original columns only where every
+    transformer keeps them, in place and under their names (scalers, imputers); `get_feature_names_out` tells.
 
     Returns
     -------
@@ -55,20 +55,19 @@ def explain(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
     Raises
     ------
     TypeError
-        If the detector has no `explain`, or a transformer of the pipeline mixes columns (PCA) or changes their number.
+        If the detector has no `explain`, or a transformer of the pipeline mixes columns (PCA) or drops some.
     """
     if isinstance(detector, Pipeline):
         check_is_fitted(detector)
         for _, step in detector.steps[:-1]:
             if step is None or step == "passthrough":
                 continue
-            before = np.shape(X)[1]
-            X = step.transform(X)
-            if hasattr(step, "components_") or np.shape(X)[1] != before:
+            if not _keeps_columns(step):
                 raise TypeError(
-                    f"explain: {type(step).__name__} mixes columns, so parts of the score do not belong to single "
-                    "input features; explain the last step on the transformed rows instead"
+                    f"explain: {type(step).__name__} mixes columns or does not say that it keeps them, so parts of "
+                    "the score do not belong to single input features; explain the last step on transformed rows instead"
                 )
+            X = step.transform(X)
         detector = detector.steps[-1][1]
     if not hasattr(detector, "explain"):
         raise TypeError(f"explain: {type(detector).__name__} gives no contributions per feature")
@@ -115,3 +114,11 @@ def expected(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
     for step in reversed(steps):
         values = step.inverse_transform(values)
     return np.asarray(values, dtype=np.float64)
+
+
+def _keeps_columns(step: Any) -> bool:
+    names_out = getattr(step, "get_feature_names_out", None)
+    names_in = getattr(step, "feature_names_in_", None)
+    if names_in is None:
+        names_in = [f"x{j}" for j in range(getattr(step, "n_features_in_", 0))]
+    return names_out is not None and list(names_out()) == list(names_in)

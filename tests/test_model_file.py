@@ -12,6 +12,7 @@ import time
 import tracemalloc
 import zipfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -582,3 +583,15 @@ def test_wild_arrays_crash_no_detector():
     )
     assert done.returncode == 0, f"exit {done.returncode} after {done.stdout[-200:]!r}\n{done.stderr[-500:]}"
     assert done.stdout.count("\n") > 200
+
+
+def test_a_file_of_schema_1_still_loads():
+    """Written by odkit 0.1.0; it stays as it is, and whatever reads it later must give these scores."""
+    path = Path(__file__).parent / "golden" / "model-schema-1.odkit"
+    detector = load(path)
+    rows = pd.DataFrame({"volt": [230.0, 300, 231], "ampere": [5.0, 5, 9]})
+    np.testing.assert_allclose(
+        anomaly_score(detector, rows), [0.7576857016975165, 8.427729674737677, 18.06027079469156], rtol=1e-12
+    )
+    assert detector[-1].offset_ == pytest.approx(-2.367123614131617, rel=1e-12)
+    assert inspect(path)["notes"] == {"written": "by odkit 0.1.0"}

@@ -65,7 +65,7 @@ def explain(detector: Any, X: ArrayLike) -> NDArray[np.float64]:
             if not _keeps_columns(step):
                 raise TypeError(
                     f"explain: {type(step).__name__} mixes columns or does not say that it keeps them, so parts of "
-                    "the score do not belong to single input features; explain the last step on transformed rows instead"
+                    "the score belong to no single input feature; explain the last step on the transformed rows"
                 )
             X = step.transform(X)
         detector = detector.steps[-1][1]

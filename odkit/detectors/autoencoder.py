@@ -54,7 +54,7 @@ class AutoEncoder(Detector):
         Networks trained as one batched network; the score is their mean.
     max_steps : int, default=1000
         Optimiser steps, whatever the number of rows.
-    batch_size : int or None, default=256
+    batch_size : int or None, default=128
         Rows per step; an epoch is cut into batches that differ by at most one row. None: all rows.
     learning_rate : float, default=1e-3
         Of Adam; halved after every `lr_step` steps.
@@ -159,7 +159,7 @@ class AutoEncoder(Detector):
         min_variance: float = 1.0,
         n_members: int = 5,
         max_steps: int = 1000,
-        batch_size: int | None = 256,
+        batch_size: int | None = 128,
         learning_rate: float = 1e-3,
         lr_step: int = 1000,
         check_every: int = 50,

@@ -7,6 +7,7 @@ it against autograd.
 
 from collections.abc import Sequence
 from itertools import pairwise
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,10 @@ def encoder_widths(n_features: int, hidden: str | Sequence[int] = "auto") -> tup
     [(1,), (10,), (15, 8), (50, 25, 12), (100, 50, 12)]
     """
     if not isinstance(hidden, str):
-        return tuple(hidden)
+        widths = tuple(hidden)
+        if not widths or not all(isinstance(width, Integral) and width >= 1 for width in widths):
+            raise ValueError(f"hidden={hidden!r}: the widths of the layers must be integers of at least 1")
+        return widths
     if n_features < 20:
         parts: tuple[int, ...] = (2,)
     elif n_features < 100:
@@ -106,7 +110,10 @@ def loss_gradient(
 
 
 def _write(h: torch.Tensor, delta: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, dtype) -> None:
-    weight.copy_(_product(h.mT, delta, dtype))
+    if dtype is None:
+        torch.bmm(h.mT, delta, out=weight)
+    else:
+        weight.copy_(_product(h.mT, delta, dtype))
     torch.sum(delta, dim=1, keepdim=True, out=bias)
 
 

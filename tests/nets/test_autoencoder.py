@@ -44,6 +44,9 @@ def test_the_widths_of_the_paper(d, widths):
 def test_widths_by_hand_and_the_number_of_parameters():
     assert encoder_widths(30, [7, 3]) == (7, 3)
     assert members(seeds=(0,), d=30, widths=encoder_widths(30)).flat.numel() == 1688
+    for wrong in ((), (3, 0), (2.5,)):
+        with pytest.raises(ValueError, match="integers of at least 1"):
+            encoder_widths(30, wrong)
 
 
 @heads

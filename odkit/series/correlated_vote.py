@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit._sklearn import Interval, check_is_fitted
 from odkit.kernels.cpu.streams import Vote, correlated_vote, vote_state
 from odkit.series.base import SeriesDetector
 from odkit.series.streams import SeriesStream, warmed

@@ -80,7 +80,7 @@ def centre(values: NDArray, n: int, window: int) -> NDArray:
     >>> centre(np.array([1.0, 2.0, 3.0]), n=6, window=4)
     array([1., 1., 1., 2., 3., 3.])
     """
-    return values[np.clip(np.arange(n) - window // 2, 0, len(values) - 1)]
+    return _placed(values, n, window // 2)
 
 
 def causal(values: NDArray, n: int, window: int) -> NDArray:
@@ -89,7 +89,13 @@ def causal(values: NDArray, n: int, window: int) -> NDArray:
     >>> causal(np.array([1.0, 2.0, 3.0]), n=6, window=4)
     array([1., 1., 1., 1., 2., 3.])
     """
-    return values[np.clip(np.arange(n) - (window - 1), 0, len(values) - 1)]
+    return _placed(values, n, window - 1)
+
+
+def _placed(values: NDArray, n: int, first: int) -> NDArray:
+    """values from step `first` on; the first value before them, the last one after."""
+    last = n - first - len(values)
+    return np.concatenate([np.repeat(values[:1], first, axis=0), values, np.repeat(values[-1:], last, axis=0)])
 
 
 def estimate_period(X: ArrayLike) -> int:

@@ -49,23 +49,22 @@ def moving_energy(
     -------
     float64 array of shape (n - window + 1, C), no unit
     """
-    z = (x - mean) / scale
+    n, width = x.shape
+    blocks = np.zeros((-(-n // window), window, width))
+    z = blocks.reshape(-1, width)[:n]
+    np.subtract(x, mean, out=z)
+    z /= scale
     if clip is not None:
         np.clip(z, -clip, clip, out=z)
     z *= z
-    n, width = z.shape
-    n_windows = n - window + 1
-    blocks = np.zeros((-(-n // window), window, width))
-    blocks.reshape(-1, width)[:n] = z
     # a window that starts inside a block is the end of that block and the beginning of the next one
-    ends = np.cumsum(blocks[:, ::-1], axis=1)[:, ::-1].reshape(-1, width)
-    beginnings = np.cumsum(blocks, axis=1)
-    beginnings[:, -1] = 0.0  # a window that starts at a block's first step takes nothing from the next block
-    beginnings = np.roll(beginnings, 1, axis=1).reshape(-1, width)
-    total = ends[:n_windows].copy()
-    inside = min(n_windows, len(beginnings) - window)
-    total[:inside] += beginnings[window : window + inside]
-    return total / window
+    ends = np.empty_like(blocks)
+    np.cumsum(blocks[:, ::-1], axis=1, out=ends[:, ::-1])
+    beginnings = np.cumsum(blocks, axis=1, out=blocks)
+    ends[:-1, 1:] += beginnings[1:, :-1]
+    squares = ends.reshape(-1, width)[: n - window + 1]
+    squares /= window
+    return squares
 
 
 def unroll(values: NDArray, starts: NDArray, n: int, window: int, how: str) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
 """A series from the Numenta benchmark: even clock, baselines, intervals with time stamps, honest figures, a picture.
 
-Run: python examples/60_nab_intervals.py [folder for the picture]
+Run: python examples/40_nab_intervals.py [folder for the picture]
 Needs NAB in the data folder (ODKIT_DATA_HOME); says so and stops where it is absent.
 """
 

@@ -1,6 +1,6 @@
 """A telemetry channel of the SMAP satellite: fitted on its training part, three detectors, chance beside every count.
 
-Run: python examples/61_smap_telemetry.py [folder for the picture]
+Run: python examples/41_smap_telemetry.py [folder for the picture]
 Needs SMAP in the data folder (ODKIT_DATA_HOME); says so and stops where it is absent.
 """
 

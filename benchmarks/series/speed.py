@@ -80,7 +80,9 @@ def find() -> None:
         "grid of 0.1 sd": lambda: DynamicThreshold(mode="grid", z_grid=np.arange(2.5, 12, 0.1)).find(e),
         "limit": lambda: [np.argsort(e[i * 660 : i * 660 + 6600]) for i in range(22)],
     }
-    row("DynamicThreshold.find, 2e4 steps", "< 0.1 s", interleaved(runs, 5), "grid of 0.1 sd", "one sort of each window")
+    row(
+        "DynamicThreshold.find, 2e4 steps", "< 0.1 s", interleaved(runs, 5), "grid of 0.1 sd", "one sort of each window"
+    )
 
 
 def volumes() -> None:
@@ -168,7 +170,9 @@ def million(small: int | None = None) -> np.ndarray:
 
 def memory() -> None:
     for name, use in (("MovingEnergy", use_energy), ("Autoregression", use_autoregression), ("POLY", use_polynomial)):
-        print(f"peak memory of fit and score, 1e6 steps, {name:16} {peak_memory(million, use):6.1f} x the series (8 MB)")
+        print(
+            f"peak memory of fit and score, 1e6 steps, {name:16} {peak_memory(million, use):6.1f} x the series (8 MB)"
+        )
 
 
 if __name__ == "__main__":

@@ -58,7 +58,9 @@ def plot_series(
     score = np.asarray(anomaly_score, dtype=np.float64)
     n, width = values.shape
     if score.shape != (n,):
-        raise ValueError(f"plot_series: {n} time steps and anomaly scores of shape {score.shape}; give one score a step")
+        raise ValueError(
+            f"plot_series: {n} time steps and anomaly scores of shape {score.shape}; give one score a step"
+        )
     if width > MOST_CHANNELS:
         raise ValueError(
             f"plot_series: {width} channels; at most {MOST_CHANNELS} are readable. Hand in the columns to look at, "
@@ -107,6 +109,8 @@ def _draw_threshold(axis: Any, clock: Any, threshold: ArrayLike) -> None:
         axis.axhline(float(cut), color=CUT, linewidth=1)
         return
     if cut.ndim != 2 or cut.shape[1] != 3:
-        raise ValueError(f"plot_series: threshold has shape {cut.shape}; a number or rows (start, stop, cut) are needed")
+        raise ValueError(
+            f"plot_series: threshold has shape {cut.shape}; a number or rows (start, stop, cut) are needed"
+        )
     for start, stop, level in cut:
         axis.hlines(level, clock[int(start)], clock[int(stop) - 1], color=CUT, linewidth=0.8, alpha=0.6)

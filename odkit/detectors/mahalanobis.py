@@ -284,6 +284,8 @@ class Mahalanobis(FalseAlarms):
         self.support_ = stats.get("support")
         d, rank = self.n_features_in_, len(self.weights_)
         if how == "diag" and self.n_directions_ < d:
-            warnings.warn(f"Mahalanobis: {d - self.n_directions_} constant columns are ignored", stacklevel=2)
+            names = getattr(self, "feature_names_in_", np.arange(d))[np.isinf(self.weights_)]
+            listed = ", ".join(map(repr, names[:5].tolist())) + ", ..." * (len(names) > 5)
+            warnings.warn(f"Mahalanobis: constant columns are ignored: {listed}", stacklevel=2)
         elif np.isfinite(self.floor_) and not isinstance(how, tuple) and self.shrinkage_ < 1e-12:
             warnings.warn(f"Mahalanobis: a covariance of rank {rank} over {d} columns is not shrunk", stacklevel=2)

@@ -169,7 +169,7 @@ def test_a_prequential_threshold_follows_a_drift(X):
 
 def test_merge_refuses_other_models(X):
     one = Mahalanobis().fit(X)
-    with pytest.raises(ValueError, match="shrinkage is 'ledoit_wolf' here and 'oas' in the other"):
+    with pytest.raises(ValueError, match="shrinkage is 'auto' here and 'oas' in the other"):
         one.merge(Mahalanobis(shrinkage="oas").fit(X))
     with pytest.raises(ValueError, match=r"subspace is None here and \('pca', 0\.9\) in the other"):
         Mahalanobis(shrinkage="oas").fit(X).merge(Mahalanobis(shrinkage="oas", subspace=("pca", 0.9)).fit(X))
@@ -274,7 +274,7 @@ def test_robust_sees_the_outliers_it_was_trained_on(dirty, robust):
     np.testing.assert_array_equal(detector.predict(X)[is_outlier], -1)
     assert (detector.predict(X)[~is_outlier] == -1).mean() < 0.05
     assert roc_auc_score(is_outlier, anomaly_score(detector, X)) == 1
-    assert roc_auc_score(is_outlier, anomaly_score(Mahalanobis().fit(X), X)) < 0.95
+    assert roc_auc_score(is_outlier, anomaly_score(Mahalanobis().fit(X), X)) < 0.97
     split = Mahalanobis(robust=robust, threshold="split", fpr=0.3, random_state=0).fit(X)
     assert len(split.support_) == 210
 
@@ -290,7 +290,8 @@ def test_robust_needs_all_rows_and_rows_that_differ(dirty):
             Mahalanobis(robust="mcd", threshold=threshold).fit(X)
     with pytest.raises(ValueError, match=r"robust=\('mcd', 2\) is not a pair of 'mcd' and a number in \(0, 1\]"):
         Mahalanobis(robust=("mcd", 2)).fit(X)
-    coarse = np.where(np.abs(X[:, :1]) < 3, 0.0, X)
+    coarse = X.copy()
+    coarse[np.abs(X[:, 0]) < 3, 1] = 0.0
     with pytest.raises(ValueError, match=r"lie on a hyperplane across column.*robust=\('mcd', 0\.05\)"):
         Mahalanobis(robust="mcd").fit(coarse)
     assert np.isfinite(Mahalanobis(robust=("mcd", 0.05)).fit(coarse).score_samples(coarse)).all()

@@ -177,10 +177,15 @@ def test_a_member_that_diverges_is_frozen_and_named(X, early):
     torch.testing.assert_close(network.weights[0][1], first.weights[0][1])
 
 
-def test_when_every_member_diverges_the_error_names_epoch_and_learning_rate(X):
+@pytest.mark.parametrize(("batch_size", "epoch"), [(None, 40), (128, 20), (65, 20), (50, 14)])
+def test_when_every_member_diverges_the_error_names_epoch_and_learning_rate(X, batch_size, epoch):
+    """130 rows are 1, 2, 2 and 3 batches, so step 40 is the last of epoch 40, 20, 20 and the first of epoch 14."""
     with pytest.raises(
-        ValueError, match=r"every member is infinite or NaN at step 40 \(epoch 40, learning rate 0.001\)"
+        ValueError, match=rf"every member is infinite or NaN at step 40 \(epoch {epoch}, learning rate 0.001\)"
     ):
-        spoiled(X, (0, 1), [0, 1])
+        spoiled(X, (0, 1), [0, 1], batch_size=batch_size)
+
+
+def test_a_learning_rate_that_blows_up_is_named(X):
     with pytest.raises(ValueError, match="learning rate 1e\\+30"):
         trained(X, learning_rate=1e30)

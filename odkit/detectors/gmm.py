@@ -168,7 +168,9 @@ class GMM(Detector):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit_chunks(self, chunks: Callable[[], Iterable[ArrayLike]]) -> Self:
-        """Fit rows that never sit in memory together: one pass over them per EM iteration, and three more.
+        """Fit rows that never sit in memory together: one pass over them per EM iteration, and two more.
+
+        "auto" takes one pass more for each size.
 
         Parameters
         ----------

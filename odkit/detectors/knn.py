@@ -21,15 +21,17 @@ _METRICS = {metric for names in VALID_METRICS.values() for metric in names} - {"
 
 # search trees are no part of the model: they live here as long as the training rows they were built on, so that a
 # fitted KNN is plain numpy, and one read from a file builds its tree with its first score
-_searches: dict[tuple, NearestNeighbors] = {}
+_searches: dict[tuple, tuple[NearestNeighbors, NDArray | float]] = {}
 _lock = threading.Lock()
 
 
-def _search(rows: NDArray, center: NDArray | float, **settings: Any) -> NearestNeighbors:
+def _search(rows: NDArray, centered: bool, **settings: Any) -> tuple[NearestNeighbors, NDArray | float]:
+    """The search structure over `rows - center`, and that center."""
     key = (id(rows), settings["n_jobs"])
     with _lock:
         if key not in _searches:
-            _searches[key] = NearestNeighbors(**settings).fit(rows - center)
+            center = rows.mean(axis=0, dtype=np.float64) if centered else 0.0
+            _searches[key] = NearestNeighbors(**settings).fit(rows - center), center
             weakref.finalize(rows, _searches.pop, key, None)
         return _searches[key]
 
@@ -210,12 +212,10 @@ class KNN(Detector):
         if k.name == "gpu":
             found = k.neighbors.nearest(queries, rows, n_candidates)
             found = k.neighbors.neighbor_distances(queries, rows, found)
-        elif _is_euclidean(self):
-            center = self.rows_.mean(axis=0, dtype=np.float64)
-            index = self._searcher(center).kneighbors(X - center, n_candidates, return_distance=False)
-            found = k.neighbors.neighbor_distances(queries, rows, index)
         else:
-            found = self._searcher(0.0).kneighbors(X, n_candidates)
+            found = self._candidates(X, n_candidates)
+            if _is_euclidean(self):
+                found = k.neighbors.neighbor_distances(queries, rows, found[1])
         distance, index = k.neighbors.without_copy(queries, rows, *found)
         return k.numpy(distance), k.numpy(index)
 
@@ -227,10 +227,10 @@ class KNN(Detector):
             "median": slice((self.n_neighbors - 1) // 2, self.n_neighbors // 2 + 1),
         }[self.aggregation]
 
-    def _searcher(self, center: NDArray | float) -> NearestNeighbors:
-        return _search(
+    def _candidates(self, X: NDArray, n_candidates: int) -> tuple[NDArray, NDArray]:
+        search, center = _search(
             self.rows_,
-            center,
+            _is_euclidean(self),
             algorithm=self.algorithm,
             leaf_size=self.leaf_size,
             metric=self.metric,
@@ -238,3 +238,4 @@ class KNN(Detector):
             metric_params=self.metric_params,
             n_jobs=self.n_jobs,
         )
+        return search.kneighbors(X - center, n_candidates)

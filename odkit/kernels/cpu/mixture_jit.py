@@ -12,6 +12,7 @@ import numpy as np
 from odkit.kernels.cpu.jit import njit
 
 LANES = 64
+NEGLIGIBLE = -100.0  # log of a responsibility that counts as 0: 4e-44 adds nothing, and its squares would be subnormal
 
 # fused multiply-adds, and sums over lanes that may change places: without them the moments take 3 times as long.
 # Neither flag assumes anything about NaN or infinity.
@@ -127,7 +128,8 @@ def _to_responsibilities(densities, n_lanes, log_p):
             continue
         total = 0.0
         for k in range(n_components):
-            densities[k, lane] = np.exp(densities[k, lane] - top)
+            below = densities[k, lane] - top
+            densities[k, lane] = np.exp(below) if below > NEGLIGIBLE else 0.0
             total += densities[k, lane]
         log_p[lane] = top + np.log(total)
         for k in range(n_components):
@@ -178,8 +180,11 @@ def add_em_sums(X, means, factors, offsets, mass, first, second):
         _to_responsibilities(densities, stop - start, log_p)
         log_likelihood += _dot(log_p, ones)
         for k in range(means.shape[0]):
+            here = _dot(densities[k], ones)
+            if here == 0:
+                continue
+            mass[k] += here
             _center(lanes, means[k], z)
-            mass[k] += _dot(densities[k], ones)
             for j in range(d):
                 for lane in range(LANES):
                     rz[j, lane] = densities[k, lane] * z[j, lane]

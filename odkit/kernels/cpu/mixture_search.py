@@ -54,9 +54,7 @@ def search(
     runs: list[em.Run] = []
     for size in sizes:
         try:
-            starts = [_from_clusters(sample, size, settings, rng) for _ in range(settings.n_init)]
-            starts += [split(run.mixture) for run in runs[-1:]]
-            start = replaced(best_start(starts, sample, settings.reg_covar), *settings[-3:])
+            start = _start(size, settings, sample, runs, rng)
             runs.append(
                 em.run(pass_over, start, n_rows, settings.reg_covar, settings.tol, settings.max_iter, settings.verbose)
             )
@@ -118,18 +116,7 @@ def from_labels(
 
     A component without rows stays at its mean, with covariance `reg_covar` I.
     """
-    n_components, d = means.shape
-    unit = {
-        "full": np.broadcast_to(np.eye(d), (n_components, d, d)),
-        "tied": np.eye(d),
-        "diag": np.ones((n_components, d)),
-    }
-    around = em.from_covariances(
-        covariance_type,
-        np.full(n_components, 1 / n_components),
-        means,
-        unit.get(covariance_type, np.ones(n_components)),
-    )
+    around = _around(means, covariance_type)
     sums = em.empty_sums(*em.kernel_arguments(around))
     for k, mean in enumerate(means):
         z = X[labels == k] - mean
@@ -193,9 +180,28 @@ def replaced(
     return em.from_precisions(start.covariance_type, new_weights, new_means, new_precisions)
 
 
-def _from_clusters(rows: NDArray, size: int, settings: Settings, rng: np.random.Generator) -> em.Mixture:
-    labels, means = k_means(rows, size, rng)
-    return from_labels(rows, labels, means, settings.covariance_type, settings.reg_covar)
+def _start(
+    size: int, settings: Settings, sample: NDArray, smaller: list[em.Run], rng: np.random.Generator
+) -> em.Mixture:
+    kind, reg_covar, given = settings.covariance_type, settings.reg_covar, settings[-3:]
+    if all(part is not None for part in given):
+        return replaced(_around(np.zeros((size, sample.shape[1])), kind), *given)
+    clusters = (k_means(sample, size, rng) for _ in range(settings.n_init))
+    starts = [from_labels(sample, labels, means, kind, reg_covar) for labels, means in clusters]
+    starts += [split(run.mixture) for run in smaller[-1:]]
+    return replaced(best_start(starts, sample, reg_covar), *given)
+
+
+def _around(means: NDArray, covariance_type: str) -> em.Mixture:
+    """Unit covariances and equal weights at the means."""
+    n_components, d = means.shape
+    unit = {
+        "full": np.tile(np.eye(d), (n_components, 1, 1)),
+        "tied": np.eye(d),
+        "diag": np.ones((n_components, d)),
+        "spherical": np.ones(n_components),
+    }
+    return em.from_covariances(covariance_type, np.full(n_components, 1 / n_components), means, unit[covariance_type])
 
 
 def _smallest(keys: NDArray, size: int) -> NDArray[np.intp] | slice:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import DetectorTags
-from odkit.kernels.cpu import ecdf, stream
+from odkit.kernels.cpu import ecdf, tail_memory
 from odkit.mergeable import Mergeable
 
 __all__ = ["ECOD"]
@@ -159,7 +159,7 @@ class ECOD(Mergeable):
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
         X = self._as_keys(X) if hasattr(self, "_stats") else X
         if self.compression is not None:
-            return stream.remember(X, self.compression, n_jobs=self._jobs)
+            return tail_memory.remember(X, self.compression, n_jobs=self._jobs)
         return self._sort(X)[0]
 
     def _sort(self, X: NDArray) -> tuple[dict[str, Any], NDArray]:
@@ -168,13 +168,13 @@ class ECOD(Mergeable):
 
     def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
         if self.compression is not None:
-            return stream.merge_memories(a, b, self.compression, n_jobs=self._jobs)
+            return tail_memory.merge_memories(a, b, self.compression, n_jobs=self._jobs)
         table, signs = ecdf.merge_columns(a["table"], b["table"])
         return {"table": table, "signs": signs}
 
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
         if self.compression is not None:
-            table, signs, means, error = stream.tail_table(stats, self.compression, n_jobs=self._jobs)
+            table, signs, means, error = tail_memory.tail_table(stats, self.compression, n_jobs=self._jobs)
         else:
             table, signs, error = stats["table"], stats["signs"], 0.0
             means = ecdf.feature_means(table) if self.nan_policy == "neutral" else np.zeros((3, table.sizes.size))
@@ -242,7 +242,7 @@ class ECOD(Mergeable):
         """Refuse a state that the compiled kernels, which check no bounds, must not see."""
         ecdf.check_table(self._table, self.n_features_in_)
         if self.compression is not None:
-            stream.check_memory(self._stats, self.n_features_in_)
+            tail_memory.check_memory(self._stats, self.n_features_in_)
         else:
             ecdf.check_table(self._stats["table"], self.n_features_in_)
         if self.skewness_sign_.shape != (self.n_features_in_,) or self._missing.shape != (3, self.n_features_in_):

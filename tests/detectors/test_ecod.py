@@ -1,6 +1,7 @@
 """ECOD: golden values, PyOD's training scores, the anchors on real data, and its properties."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -197,6 +198,27 @@ def test_a_torch_device_scores_alike(parameters):
     np.testing.assert_allclose(there.score_samples(Q), here.score_samples(Q), rtol=1e-12)
     np.testing.assert_allclose(there.explain(Q), here.explain(Q), rtol=1e-12)
     assert there.offset_ == pytest.approx(here.offset_, rel=1e-12)
+
+
+@pytest.mark.parametrize("aggregation", ["feature_max", "paper"])
+def test_one_row_is_enough(aggregation):
+    for detector in (ECOD(aggregation=aggregation), ECOD(aggregation=aggregation, compression=0.1)):
+        detector.fit([[1.0, -2.0]])
+        assert -detector.score_samples([[1.0, -2.0], [1.0, 3.0]]) == pytest.approx([0.0, 50.0])
+
+
+def test_fitting_takes_twice_the_memory_of_the_rows_at_most():
+    import numba  # noqa: F401  loaded now, it is not counted below
+
+    X = np.random.default_rng(9).normal(size=(40_000, 30))
+    for detector in (ECOD(), ECOD(aggregation="paper"), ECOD(n_jobs=2), ECOD(compression=0.05)):
+        ECOD(**detector.get_params()).fit(X[:20_000]).score_samples(X[:10])
+        tracemalloc.start()
+        detector.fit(X)
+        held, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 2 * X.nbytes
+        assert held < (1.2 if detector.compression is None else 0.4) * X.nbytes
 
 
 def test_a_missing_device_is_an_error_of_the_fit():

@@ -51,7 +51,7 @@ class TailTable(NamedTuple):
     values : (sum of keys,) float32 or float64
         Keys of all features one after the other, each ascending, in one of three forms: the sorted column; its distinct
         values, where those are few enough to take no more memory; *tabled*, some of the distinct values, the smallest
-        and the largest among them (`stream.py`).
+        and the largest among them (`tail_memory.py`).
     offsets : (d + 1,) int64
         Feature j owns `values[offsets[j]:offsets[j + 1]]`.
     counts : (sum of keys + 1,) int32 or int64

@@ -142,6 +142,7 @@ def walk(
     columns = np.zeros((GROUP, (m + BLOCK - 1) // BLOCK * BLOCK), X.dtype)
     left, right = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
     key = np.empty(BLOCK, values.dtype)
+    terms = np.empty((2, GROUP, m if kind == 2 else 0))
     for first in range(0, d, GROUP):
         width = min(GROUP, d - first)
         for i in range(m):
@@ -151,9 +152,7 @@ def walk(
             j = first + f
             keys = values[offsets[j] : offsets[j + 1]]
             if keys.size == 0:  # a column without one training value says nothing
-                if kind == 2:
-                    a[:, j] = 0.0
-                    b[:, j] = 0.0
+                terms[:, f] = 0.0
                 continue
             cumulative = counts[:0]
             if count_offsets[j] >= 0:
@@ -183,11 +182,16 @@ def walk(
                     elif cap > 0.0 and right[r] == ZERO:
                         upper += _excess(x[r], keys[keys.size - 1], scales[1, j], cap)
                     if kind == 2:
-                        a[start + r, j] = lower
-                        b[start + r, j] = upper
+                        terms[0, f, start + r] = lower
+                        terms[1, f, start + r] = upper
                         continue
                     if x[r] != x[r]:
                         lower, upper = missing[0, j], missing[1, j]
                     a[start + r, 0] += lower
                     b[start + r, 0] += upper
                     c[start + r, 0] += lower if signs[j] < 0 else upper
+        if kind == 2:
+            for i in range(m):
+                for f in range(width):
+                    a[i, first + f] = terms[0, f, i]
+                    b[i, first + f] = terms[1, f, i]

@@ -10,7 +10,7 @@ the upper one. The estimate of a count known to lie in [lo, hi] is sqrt(lo hi), 
 `thin` drops values so that this error stays within a budget for the count from below *and* for the count from above.
 The gap it may leave grows with the rank, so all extremes survive and the size grows with the logarithm of n.
 `merge_summaries` adds bounds: the error of a sum is not larger than the largest error of its terms. Every thinning of
-a merge needs a larger budget than the one before, which is the caller's business (`stream.py`).
+a merge needs a larger budget than the one before, which is the caller's business (`tail_memory.py`).
 
 All functions are pure and thread-safe.
 """

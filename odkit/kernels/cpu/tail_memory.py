@@ -49,11 +49,16 @@ def remember(X: NDArray, eps: float, *, n_jobs: int = 1) -> dict[str, Any]:
         for name, value in _moments(column).items():
             moments[name][j] = value
 
-    summary = ranks.summarise(X, _budget(1, eps) if n >= BUFFER_ROWS else 0.0, visit=visit, n_jobs=n_jobs)
-    rows = {"summaries": (summary,), "heights": (1,), "buffer": X[:0].copy()}
-    if n < BUFFER_ROWS:
-        rows = {"summaries": (), "heights": (), "buffer": X.copy()}
-    return {**rows, "extremes": extremes, "moments": moments}
+    enough = n >= BUFFER_ROWS
+    # fewer rows wait as they are; their columns are sorted here for the extremes and moments alone
+    summary = ranks.summarise(X, _budget(1, eps) if enough else 0.0, visit=visit, n_jobs=n_jobs)
+    return {
+        "buffer": X[:0].copy() if enough else X.copy(),
+        "summaries": (summary,) if enough else (),
+        "heights": (1,) if enough else (),
+        "extremes": extremes,
+        "moments": moments,
+    }
 
 
 def merge_memories(a: dict[str, Any], b: dict[str, Any], eps: float, *, n_jobs: int = 1) -> dict[str, Any]:
@@ -136,12 +141,19 @@ def check_memory(memory: dict[str, Any], n_features: int) -> None:
     """Raise ValueError unless the memory is one that the functions here could have made."""
     buffer, extremes, moments = memory["buffer"], memory["extremes"], memory["moments"]
     shapes = [(buffer.ndim, buffer.shape[1:]), (extremes.ndim, extremes.shape[:2])]
-    fine = shapes == [(2, (n_features,)), (3, (2, n_features))] and extremes.shape[2] <= TAIL_ROWS + 1
-    fine = fine and len(buffer) < BUFFER_ROWS and len(memory["summaries"]) == len(memory["heights"])
-    fine = fine and all(array.shape == (n_features,) for array in moments.values())
+    heights, summaries = memory["heights"], memory["summaries"]
+    fine = (
+        shapes == [(2, (n_features,)), (3, (2, n_features))]
+        and extremes.shape[2] <= TAIL_ROWS + 1
+        and len(buffer) < BUFFER_ROWS
+        and sorted(moments) == ["exponent", "m2", "m3", "mean", "n"]
+        and all(array.shape == (n_features,) for array in moments.values())
+        and len(summaries) == len(heights)
+        and all(isinstance(height, int) and 0 < height < 64 for height in heights)  # 8^63 blocks will not come
+    )
     if not fine:
         raise ValueError("ECOD: the stored memory of the training rows is damaged; fit again")
-    for summary in memory["summaries"]:
+    for summary in summaries:
         ranks.check_summary(summary, n_features)
 
 

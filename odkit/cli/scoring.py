@@ -1,0 +1,92 @@
+"""`odkit score`."""
+
+from typing import Annotated
+
+import typer
+
+from odkit.cli.options import (
+    LEARN,
+    SHOW,
+    ColumnNames,
+    Contamination,
+    Debug,
+    Delimiter,
+    DetectorName,
+    Files,
+    Id,
+    Ignore,
+    Json,
+    NanOption,
+    NoHeader,
+    OnNan,
+    OnTextOption,
+    Param,
+    ScaleOption,
+    Seed,
+)
+
+EXAMPLES = """
+[bold]Examples[/bold]
+
+odkit score payments.csv --id payment_id --on-text codes
+    [dim]the ten strangest payments and why, without a model[/dim]
+
+odkit score jan.csv feb.csv --id payment_id --out scored.csv --explain
+    [dim]a score for every row of both files, its main reasons beside it[/dim]
+
+odkit score new.parquet --model january.odkit --out scored.parquet
+    [dim]with a model that odkit fit has written[/dim]
+
+odkit score sensors.csv --detector knn --scale standard --param n_neighbors=10
+    [dim]another detector and its parameters[/dim]
+
+odkit score features.npz --json | jq '.top[0].reasons'
+    [dim]for programs: results on stdout, everything else on stderr[/dim]
+
+[bold]Exit codes[/bold]
+
+0 done; 2 wrong usage or input, nothing was written; 1 failed on the way.
+"""
+
+
+def score(
+    files: Files,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", metavar="FILE", help="Written by odkit fit.", rich_help_panel=LEARN)
+    ] = None,
+    detector: DetectorName = None,
+    param: Param = [],  # noqa: B006  typer copies it
+    contamination: Contamination = None,
+    scale: ScaleOption = None,
+    seed: Seed = None,
+    id: Id = [],  # noqa: B006
+    columns: ColumnNames = [],  # noqa: B006
+    ignore: Ignore = [],  # noqa: B006
+    on_text: OnTextOption = None,
+    nan: NanOption = OnNan.error,
+    delimiter: Delimiter = None,
+    no_header: NoHeader = False,
+    out: Annotated[
+        str | None,
+        typer.Option("--out", "-o", metavar="FILE", help="Scores of all rows, .csv or .parquet.", rich_help_panel=SHOW),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", min=0, help="Rows in the table.", rich_help_panel=SHOW)] = 10,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Three reasons per row in --out.", rich_help_panel=SHOW)
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Score the rows of files: by a model, or by a detector fitted on the same rows."""
+    from odkit.jobs import choice, screen, single, tables
+
+    if out is not None:
+        tables.check_output(out, files, tables.WRITABLE)
+    chosen = choice.choose(model, detector, contamination, seed, scale, on_text, param)
+    source = single.Source(files, id, columns, ignore, nan, delimiter, not no_header)
+    with screen.progress() as report:
+        scored = single.score(source, chosen, on_text=on_text or "error", top=top, explain=3 * explain, progress=report)
+        if out is not None:
+            report(f"writing {out}", 0, 0)
+            tables.write(scored.frame, out)
+    screen.show_scored(source.name, scored, out, as_json=as_json)

@@ -49,6 +49,14 @@ DETECTORS = {
         cost="the sum of ECOD, KNN twice and GMM",
         fails="most of its members share a blindness: large groups of anomalies in the training data",
     ),
+    "correlated-vote": Entry(
+        "odkit.series.correlated_vote",
+        "CorrelatedVote",
+        assumes="channels that move together, and faults that strike several of them at once",
+        cost="n (C^2 + C order^2) for C channels; memory C (order^2 + memory)",
+        fails="faults of a single channel; slow drifts; an anomaly that lasts becomes normal",
+        data="series",
+    ),
     "discord": Entry(
         "odkit.series.discord",
         "Discord",

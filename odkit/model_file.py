@@ -42,13 +42,18 @@ SCHEMA_VERSION = 1
 RECORDS = {
     "Agreement": "odkit.decide.agreement",
     "Calibration": "odkit.decide.calibration",
+    "Level": "odkit.kernels.level",
     "Summary": "odkit.kernels.cpu.ranks",
     "TailTable": "odkit.kernels.cpu.ecdf",
 }
 
 # what a model may be made of beside the detectors of the catalog
 PARTS = {
+    "ClassConditionalGaussian": "odkit.images.open_set",
     "Conformal": "odkit.decide.conformal",
+    "LatentGMM": "odkit.images.latent_gmm",
+    "LevelMahalanobis": "odkit.images.level_mahalanobis",
+    "PatchGaussian": "odkit.images.patch_gaussian",
     "Pipeline": "sklearn.pipeline",
     "TailOdds": "odkit.detectors.tail_odds",
     "Threshold": "odkit.decide.thresholds",
@@ -412,7 +417,9 @@ def _check_steps(pipeline: Pipeline) -> None:
 
 
 def _check_columns(estimator: Any) -> None:
-    count, names = estimator.n_features_in_, getattr(estimator, "feature_names_in_", None)
+    names = getattr(estimator, "feature_names_in_", None)
+    tabular = isinstance(estimator, Pipeline) or estimator.__sklearn_tags__().input_tags.two_d_array
+    count = estimator.n_features_in_ if tabular else 1  # maps and images have no columns
     if type(count) is not int or count < 1:
         raise ValueError(f"n_features_in_ is {count!r}")
     if names is not None and not (

@@ -126,6 +126,41 @@ def test_every_detector_comes_back_to_the_bit(detector, frame, tmp_path, form):
     assert (tmp_path / "a.odkit").read_bytes() == (tmp_path / "b.odkit").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "detector",
+    [
+        odkit.ClassConditionalGaussian(covariance="class", fpr=0.1, random_state=0),
+        odkit.ClassConditionalGaussian(covariance="relative", n_blocks=2, reject_label="none", fpr=0.1, random_state=0),
+        odkit.LatentGMM(fpr=0.1, random_state=0),
+        odkit.LatentGMM(components=3, covariance_type="diag", fpr=0.1, random_state=0),
+        odkit.LevelMahalanobis(subspace=("npca", 0.9), fpr=0.1),
+        odkit.PatchGaussian(sigma=0.5, fpr=0.1),
+    ],
+    ids=name,
+)
+def test_image_detectors_come_back_to_the_bit(detector, tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 4)), np.repeat(["a", "bc"], 30)
+    if isinstance(detector, odkit.LevelMahalanobis):
+        X = [X[:, :3], X]
+    if isinstance(detector, odkit.PatchGaussian):
+        X = [X.reshape(15, 4, 2, 2), X.reshape(15, 16, 1, 1)]
+    fitted = detector.fit(X, y)
+    save(fitted, tmp_path / "a.odkit")
+    loaded = load(tmp_path / "a.odkit")
+    methods = [m for m in ("score_samples", "predict", "predict_class", "mask") if hasattr(fitted, m)]
+    for method in methods:
+        np.testing.assert_array_equal(getattr(loaded, method)(X), getattr(fitted, method)(X))
+    save(loaded, tmp_path / "b.odkit")
+    assert fingerprint(tmp_path / "a.odkit") == fingerprint(tmp_path / "b.odkit")
+
+
+def test_a_detector_behind_a_foreign_encoder_is_refused_by_name(X, tmp_path):
+    fitted = odkit.LatentGMM(encoder=np.tanh, fpr=0.1, random_state=0).fit(X)
+    with pytest.raises(ModelFileError, match=r"model.encoder is a numpy.ufunc"):
+        save(fitted, tmp_path / "a.odkit")
+
+
 def test_every_kind_of_state_comes_back(X, tmp_path):
     fitted = Hoard(option={"nested": [Deviation(label="unfitted"), 1]}).fit(X)
     save(fitted, tmp_path / "hoard.odkit")

@@ -30,6 +30,12 @@ MODELS = [
     odkit.PolynomialResidual(window=10),
     odkit.Discord(window=10),
     odkit.Discord(window=10, reference="train"),
+    odkit.CorrelatedVote(order=2, memory=5, corr_window=4, rho=0.0),
+    odkit.LevelMahalanobis(widths=(1, 1), fpr=0.1),
+    odkit.LatentGMM(fpr=0.1, random_state=0),
+    odkit.LatentGMM(components=2, fpr=0.1, random_state=0),
+    odkit.ClassConditionalGaussian(fpr=0.1, random_state=0),
+    odkit.PatchGaussian(fpr=0.1),
 ]
 
 
@@ -50,8 +56,9 @@ def variants(array):
 
 
 def main(path):
-    X = np.random.default_rng(0).normal(size=(80, 2)).round(1)
+    rows = np.random.default_rng(0).normal(size=(80, 2)).round(1)
     for model in MODELS:
+        X = [rows.reshape(20, 2, 2, 2)] if isinstance(model, odkit.PatchGaussian) else rows
         model_file.save(model.fit(X), path)
         with archive.Archive(path, 1 << 30) as stored:
             meta = {key: value for key, value in stored.meta.items() if key != "arrays"}

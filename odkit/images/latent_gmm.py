@@ -183,6 +183,22 @@ class LatentGMM(OpenSet):
         groups = [centered] if self.covariance_type == "tied" else [centered[numbers == c] for c in range(len(counts))]
         self._model = [level.fit(k, {"rows": group}, shrinkage=self.shrinkage) for group in groups]
 
+    def _check_state(self) -> None:
+        size, d = len(self.weights_), self.n_features_in_
+        self._check_means(size)
+        if self.class_shares_.shape != (size, len(self.classes_)):
+            raise ValueError(f"LatentGMM: class_shares_ must have shape ({size}, {len(self.classes_)})")
+        if self.components == "per_class":
+            if len(self._model) != (size if self.covariance_type == "full" else 1):
+                raise ValueError(f"LatentGMM: {len(self._model)} Gaussians for {size} classes")
+            for one in self._model:
+                level.check(one, d)
+            return
+        means, factors, offsets = self._model
+        square = self.covariance_type in ("full", "tied")
+        if (means.shape, factors.shape, offsets.shape) != ((size, d), (size, d, d) if square else (size, d), (size,)):
+            raise ValueError("LatentGMM: the mixture does not fit weights_ and n_features_in_")
+
     def _joint(self, Z: NDArray) -> NDArray[np.float64]:
         """log weight + log density of each row under each component, (n, K)."""
         k = kernels.on(self.device)

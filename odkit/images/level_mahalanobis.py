@@ -220,6 +220,13 @@ class LevelMahalanobis(FalseAlarms):
             raise ValueError("LevelMahalanobis: shrinkage='diag' knows no components, so subspace must be None")
         super()._start()
 
+    def _check_state(self) -> None:
+        """Refuse a stored state whose levels do not cover the columns."""
+        if sum(self.widths_) != self.n_features_in_ or min(self.widths_) < 1:
+            raise ValueError(f"LevelMahalanobis: widths_ {self.widths_} do not cut {self.n_features_in_} columns")
+        for one, width in zip(self.levels_, self.widths_, strict=True):
+            level.check(one, width)
+
     def _fit(self, X: NDArray) -> None:
         super()._fit(X)
         if not hasattr(self, "partial_fit"):  # no block will follow, so no rows are kept

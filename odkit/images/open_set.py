@@ -27,6 +27,8 @@ class OpenSet(Detector):
     a threshold on rows that were fitted would reject far too much.
     """
 
+    classes_: NDArray
+    means_: NDArray[np.float64]
     _parameter_constraints: dict = {
         "fpr": [Interval(Real, 0, 1, closed="neither")],
         "calibration_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -69,7 +71,7 @@ class OpenSet(Detector):
         check_is_fitted(self)
         Z = self._rows(X)
         known = self.classes_[self._nearest(Z)]
-        if np.result_type(known.dtype, np.asarray(self.reject_label).dtype).kind != known.dtype.kind:
+        if isinstance(self.reject_label, str) != (known.dtype.kind == "U"):
             known = known.astype(object)  # a number among words
         return np.where(self._score(Z) < self.offset_, self.reject_label, known)
 
@@ -82,6 +84,12 @@ class OpenSet(Detector):
 
     def _encoded(self, X: Any, *, reset: bool) -> NDArray:
         return X
+
+    def _check_means(self, n_means: int) -> None:
+        """Refuse a stored state whose classes and means do not fit the columns."""
+        shape = (n_means, self.n_features_in_)
+        if np.ndim(self.classes_) != 1 or self.means_.shape != shape or not np.isfinite(self.means_).all():
+            raise ValueError(f"{type(self).__name__}: means_ must be finite and of shape {shape}")
 
     def _rows(self, X: Any) -> NDArray:
         return self._encoded(self._samples(X, reset=False), reset=False)
@@ -243,6 +251,17 @@ class ClassConditionalGaussian(OpenSet):
 
     def _level(self, Z: NDArray) -> level.Level:
         return level.fit(kernels.on(self.device), {"rows": np.ascontiguousarray(Z)}, shrinkage=self.shrinkage)
+
+    def _check_state(self) -> None:
+        self._check_means(len(self.classes_))
+        width, rest = divmod(self.n_features_in_, self.n_blocks)
+        counts = {"class": (len(self.classes_), 0), "relative": (1, self.n_blocks)}
+        n_levels, n_whole = counts.get(self.covariance, (1, 0))
+        if rest or {len(levels) for levels in self._levels} != {n_levels} or len(self._whole) != n_whole:
+            raise ValueError("ClassConditionalGaussian: the Gaussians are not one per block, and class where asked for")
+        for levels in (*self._levels, self._whole):
+            for one in levels:
+                level.check(one, width)
 
     def _score(self, Z: NDArray) -> NDArray:
         nearest = self._distances(Z).min(axis=1)

@@ -15,6 +15,7 @@ from odkit import kernels
 from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted, fit_context
 from odkit.base import Detector, DetectorTags
 from odkit.kernels.cpu import quantiles
+from odkit.kernels.cpu.patches import LANES
 from odkit.kernels.cpu.pixels import top_mean
 
 __all__ = ["PatchGaussian"]
@@ -213,6 +214,26 @@ class PatchGaussian(Detector):
                 highest = np.partition(highest, len(highest) - n_highest)[-n_highest:]
         self.offset_ = -quantiles.conformal_quantile(np.concatenate(scores), self.fpr)
         self.pixel_threshold_ = float(highest.min())
+
+    def _check_state(self) -> None:
+        """Refuse a state that the compiled kernel, which checks no bounds, must not see."""
+        d, P = len(self.channels_), math.prod(self.grid_)
+        n_channels = sum(channels for channels, _, _ in self.level_shapes_)
+        fine = (
+            self.channels_.dtype.kind == "i"
+            and 0 < d == len(np.unique(self.channels_))
+            and 0 <= self.channels_.min() <= self.channels_.max() < n_channels
+            and min(*self.grid_, *self.output_size_) >= 1
+            and len(self.grid_) == len(self.output_size_) == 2
+            and self.location_.shape == (d, P)
+            and self.packed_.shape == (-(-P // LANES), d * (d + 1) // 2, LANES)
+            and self.location_.dtype == self.packed_.dtype == np.float32
+        )
+        if not fine or not np.isfinite(self.location_).all() or not np.isfinite(self.packed_).all():
+            raise ValueError(
+                f"PatchGaussian: location_ {np.shape(self.location_)} and packed_ {np.shape(self.packed_)} do not fit "
+                f"the channels_ and the grid_ {self.grid_}, or are not finite float32 numbers"
+            )
 
     def _maps(self, X: Any) -> Iterator[NDArray[np.float32]]:
         check_is_fitted(self, "packed_")

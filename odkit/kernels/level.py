@@ -13,7 +13,7 @@ from odkit.kernels import Backend
 from odkit.kernels.cpu import shrinkage as algebra
 from odkit.kernels.cpu.moments import column_moments, merge_moments
 
-__all__ = ["Level", "contributions", "distance_sq", "fit", "gather", "left_out_sq", "merge"]
+__all__ = ["Level", "check", "contributions", "distance_sq", "fit", "gather", "left_out_sq", "merge"]
 
 ROUNDING = 4 * np.finfo(np.float64).eps  # a spread below this share of the values is rounding
 
@@ -30,6 +30,28 @@ class Level(NamedTuple):
     logdet: float
     n_directions: int  # that count
     whitener: NDArray[np.float64] | None  # (d, d) triangle, where every direction has a weight
+
+
+def check(level: Any, d: int) -> None:
+    """Refuse what is no Gaussian over d columns: the state of a model file may be anything.
+
+    Raises
+    ------
+    ValueError
+        Naming the field.
+    """
+    if not isinstance(level, Level):
+        raise ValueError(f"covariance: a Level is needed, a {type(level).__name__} was given")
+    rank = d if level.components is None else len(np.atleast_1d(level.components))
+    shapes = {"location": (d,), "eigenvalues": (rank,), "weights": (rank,)}
+    shapes |= {"components": (rank, d)} if level.components is not None else {}
+    shapes |= {"whitener": (d, d)} if level.whitener is not None else {}
+    for name, shape in shapes.items():
+        array = np.asarray(getattr(level, name))
+        if array.shape != shape or array.dtype != np.float64 or np.isnan(array).any():
+            raise ValueError(f"covariance: {name} must be float64 of shape {shape}, is {array.dtype} {array.shape}")
+    if not (min(level.weights.min(), level.floor) > 0 and np.isfinite(level.logdet) and 0 <= level.shrinkage <= 1):
+        raise ValueError("covariance: weights and floor must be positive, logdet finite, shrinkage within [0, 1]")
 
 
 @np.errstate(over="ignore", invalid="ignore")  # `fit` names what overflowed

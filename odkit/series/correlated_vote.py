@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odkit._sklearn import Interval, check_is_fitted
-from odkit.kernels.cpu.streams import Vote, correlated_vote, vote_state
+from odkit.kernels.cpu.streams import Vote, check_vote_state, correlated_vote, vote_state
 from odkit.series.base import SeriesDetector
 from odkit.series.streams import SeriesStream, warmed
 
@@ -146,7 +146,7 @@ class CorrelatedVote(SeriesDetector):
         self._check_length(X, self.window_, f"memory = {self.memory} with corr_window = {self.corr_window}")
         largest = np.abs(X).max(axis=0).astype(np.float64)
         self.scale_ = np.where(largest > 0, largest, 1.0)
-        self.state_ = vote_state(X.shape[1], self.order, self.memory, self.smooth, self.corr_window)
+        self.state_ = vote_state(X.shape[1], *self._sizes())
         parts, _, self.state_ = self._run(X)
         return -parts.sum(axis=1)
 
@@ -157,6 +157,15 @@ class CorrelatedVote(SeriesDetector):
         """Parts, alarms and the state after X; the detector's own state stays as it is."""
         state = {name: array.copy() for name, array in self.state_.items()}
         return *correlated_vote(X / self.scale_, state, self._vote()), state
+
+    def _check_state(self) -> None:
+        """Refuse a state that the compiled loop, which checks no bounds, must not see."""
+        check_vote_state(self.state_, self.n_features_in_, *self._sizes())
+        if self.scale_.shape != (self.n_features_in_,) or not (np.isfinite(self.scale_) & (self.scale_ > 0)).all():
+            raise ValueError(f"CorrelatedVote: scale_ must be {self.n_features_in_} positive numbers")
+
+    def _sizes(self) -> tuple[int, int, int, int]:
+        return self.order, self.memory, self.smooth, self.corr_window
 
     def _vote(self) -> Vote:
         return Vote(float(self.forgetting), self.smooth, float(self.rho), float(self.share), float(self.level))

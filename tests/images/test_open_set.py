@@ -128,6 +128,8 @@ def test_laws(data, detector):
     assert strict.offset_ <= detector.offset_
     words = clone(detector).set_params(reject_label="new").fit(X, y).predict_class(X)
     assert set(words.tolist()) <= {2, 5, 9, "new"}
+    named = clone(detector).fit(X, np.array(["two", "five", "nine"])[np.unique(y, return_inverse=True)[1]])
+    assert set(named.predict_class(X + 40).tolist()) == {-1}
 
 
 def test_the_promised_share_of_known_rows_is_rejected():

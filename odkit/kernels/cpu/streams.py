@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Vote", "correlated_vote", "vote_state"]
+__all__ = ["Vote", "check_vote_state", "correlated_vote", "vote_state"]
 
 
 class Vote(NamedTuple):
@@ -19,22 +19,48 @@ class Vote(NamedTuple):
     level: float
 
 
+def _shapes(width: int, order: int, memory: int, smooth: int, window: int) -> dict[str, tuple[int, ...]]:
+    """The arrays of a state, in the order in which the loop takes them: all float64 but `step`, int64."""
+    return {
+        "step": (1,),
+        "theta": (width, order),
+        "P": (width, order, order),
+        "lags": (width, order),
+        "sizes": (width, memory),
+        "sorted_sizes": (width, memory),
+        "errors": (width, smooth),
+        "levels": (width, memory),
+        "rows": (window, width),
+        "origin": (width,),
+        "sums": (width,),
+        "products": (width, width),
+    }
+
+
 def vote_state(width: int, order: int, memory: int, smooth: int, window: int) -> dict[str, NDArray]:
     """A fresh state of `correlated_vote` for `width` channels: all float64 but `step` (1,) int64."""
-    return {
-        "step": np.zeros(1, dtype=np.int64),
-        "theta": np.zeros((width, order)),
-        "P": np.tile(100.0 * np.eye(order), (width, 1, 1)),
-        "lags": np.zeros((width, order)),
-        "sizes": np.zeros((width, memory)),
-        "sorted_sizes": np.full((width, memory), np.inf),
-        "errors": np.zeros((width, smooth)),
-        "levels": np.zeros((width, memory)),
-        "rows": np.zeros((window, width)),
-        "origin": np.zeros(width),
-        "sums": np.zeros(width),
-        "products": np.zeros((width, width)),
-    }
+    state = {name: np.zeros(shape) for name, shape in _shapes(width, order, memory, smooth, window).items()}
+    state["step"] = np.zeros(1, dtype=np.int64)
+    state["P"] += 100.0 * np.eye(order)
+    state["sorted_sizes"] += np.inf
+    return state
+
+
+def check_vote_state(state: dict[str, NDArray], *sizes: int) -> None:
+    """Refuse a state that `correlated_vote`, whose loop checks no bounds, must not see; `sizes` as in `vote_state`."""
+    shapes = _shapes(*sizes)
+    if list(state) != list(shapes):
+        raise ValueError(f"state_ must have the arrays {', '.join(shapes)}, has {', '.join(map(str, state))}")
+    for name, shape in shapes.items():
+        array, dtype = np.asarray(state[name]), np.int64 if name == "step" else np.float64
+        if array.shape != shape or array.dtype != dtype:
+            raise ValueError(f"state_: {name} must be {dtype.__name__} {shape}, is {array.dtype} {array.shape}")
+    seen = np.arange(shapes["sizes"][1]) < state["step"][0]
+    # a value that leaves is looked up among the sorted ones: it must be there
+    if state["step"][0] < 0 or not np.array_equal(
+        np.sort(np.where(seen, state["sizes"], np.inf), axis=1), state["sorted_sizes"]
+    ):
+        raise ValueError("state_: sorted_sizes are not the sizes of the last steps in order")
 
 
 def correlated_vote(x: NDArray, state: dict[str, NDArray], vote: Vote) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:

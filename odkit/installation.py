@@ -26,7 +26,7 @@ def describe() -> dict[str, Any]:
     import numpy  # noqa: F401  # threadpoolctl lists the libraries that are loaded
     from threadpoolctl import threadpool_info
 
-    from odkit.datasets.store import get_data_home
+    from odkit.datasets.home import get_data_home
 
     home = get_data_home()
     return {

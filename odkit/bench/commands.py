@@ -227,6 +227,37 @@ def merge(
 
 
 @app.command()
+def add_data(
+    name: Annotated[str, typer.Argument(help="The data set will be own/NAME.")],
+    file: Annotated[Path, typer.Argument(help="CSV (gzip too), Parquet or npz, one row per line.")],
+    label: Annotated[str, typer.Option(help="The column that says which rows are outliers: 0 and 1.")],
+    ignore: Annotated[str, typer.Option(help="Columns that are no features, such as keys: a,b,c.")] = "",
+    family: Annotated[str | None, typer.Option(help="Sets of a family count once in a comparison.")] = None,
+    licence: Annotated[str, typer.Option(help="Of the data.")] = "not stated",
+    data: Annotated[str | None, typer.Option(help="Data folder (default: ODKIT_DATA_HOME).")] = None,
+) -> None:
+    """Copy a labelled table into the data folder; `datasets: [own/NAME]` in a configuration then means it."""
+    from odkit.datasets import add_dataset
+    from odkit.jobs.tables import read
+
+    with _told():
+        frame = read([file]).frame
+        dropped = [label, *(column for column in ignore.split(",") if column)]
+        absent = [column for column in dropped if column not in frame]
+        if absent:
+            raise ValueError(f"{file}: no column {absent[0]!r}; there are {', '.join(map(str, frame.columns[:20]))}")
+        features = frame.drop(columns=dropped)
+        text = [str(column) for column in features.columns if features[column].dtype.kind not in "biuf"]
+        if text:
+            raise ValueError(f"{file}: {', '.join(text)}: no column of numbers; leave such columns out with --ignore")
+        card = add_dataset(
+            name, features.to_numpy(), frame[label].to_numpy(), family=family, licence=licence,
+            feature_names=list(features.columns), data_home=data,
+        )  # fmt: skip
+    typer.echo(f"{card.id}: {card.n} rows, {card.d} columns, {card.outlier_rate:.2%} outliers, family {card.family!r}")
+
+
+@app.command()
 def speed(
     config: ConfigArgument = "speed",
     rows: Annotated[int, typer.Option(help="Training rows.")] = 10_000,

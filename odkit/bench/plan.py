@@ -9,7 +9,8 @@ from typing import Any
 from odkit.bench.config import Config, Protocol, nearest
 from odkit.bench.contestants import Contestant, canonical_json, resolve
 from odkit.bench.measures import check_names
-from odkit.datasets import Card, get_card, list_cards, suite
+from odkit.datasets import Card, get_card, suite
+from odkit.datasets.cards import card_ids
 
 __all__ = ["Cell", "Plan", "make_plan"]
 
@@ -68,17 +69,17 @@ def cell_identity(card_sha: str, protocol: Protocol, contestant: Contestant, see
     )
 
 
-def _cards(config: Config) -> list[Card]:
+def _cards(config: Config, data_home: str | None) -> list[Card]:
     if config.suite:
         return [get_card(card_id) for card_id in suite(config.suite)]
-    known = [card.id for card in list_cards()]
+    known = card_ids(data_home)
     chosen: list[str] = []
     for pattern in config.datasets:
         matches = [card_id for card_id in known if fnmatchcase(card_id, pattern)]
         if not matches:
-            raise ValueError(f"datasets: no card matches {pattern!r}; {nearest(pattern, known)}")
+            raise ValueError(f"datasets: no card matches {pattern!r}; {nearest(pattern, list(known))}")
         chosen += [card_id for card_id in matches if card_id not in chosen]
-    return [get_card(card_id) for card_id in chosen]
+    return [get_card(card_id, data_home=data_home) for card_id in chosen]
 
 
 def _matches(only: Iterable[str], detector: str, dataset: str) -> bool:
@@ -95,7 +96,7 @@ def _matches(only: Iterable[str], detector: str, dataset: str) -> bool:
     )
 
 
-def make_plan(config: Config, *, only: Iterable[str] = ()) -> Plan:
+def make_plan(config: Config, *, only: Iterable[str] = (), data_home: str | None = None) -> Plan:
     """Every cell of a run, longest expected first, so that the tail of the run is short.
 
     A detector without `random_state` runs the first seed only, unless the protocol itself draws rows by seed.
@@ -107,7 +108,7 @@ def make_plan(config: Config, *, only: Iterable[str] = ()) -> Plan:
     """
     check_names(config.metrics)
     only = tuple(only)
-    cards = _cards(config)
+    cards = _cards(config, data_home)
     contestants = [(entry, resolve(entry)) for entry in config.detectors]
     cells = []
     for card in cards:

@@ -112,7 +112,7 @@ def run(
         raise ValueError(
             f"retry: no status {', '.join(sorted(retry - set(STATUSES)))}; there are {', '.join(STATUSES)}"
         )
-    plan = make_plan(config, only=only)
+    plan = make_plan(config, only=only, data_home=data_home)
     with Ledger(run_dir, create=True) as ledger:
         ledger.claim(plan.run_id, text, plan.suite, plan.suite_sha)
         try:

@@ -8,9 +8,11 @@
 
 from odkit.datasets.cards import Card, CardFile, Source, get_card, list_cards, suite, suite_sha256, suites
 from odkit.datasets.download import fetch
+from odkit.datasets.home import get_data_home
+from odkit.datasets.own import add_dataset
 from odkit.datasets.readers import Dataset, load
 from odkit.datasets.samples import sample_path, write_samples
-from odkit.datasets.store import Check, get_data_home, path, rows, verify
+from odkit.datasets.store import Check, path, rows, verify
 from odkit.datasets.synthetic import (
     make_graded_rows,
     make_payments,
@@ -26,6 +28,7 @@ __all__ = [
     "Check",
     "Dataset",
     "Source",
+    "add_dataset",
     "fetch",
     "get_card",
     "get_data_home",

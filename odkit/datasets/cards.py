@@ -1,16 +1,20 @@
 """A card says what a data set is: its files with sha256, its shape, its share of outliers, its licence, its source.
 
 Cards are TOML files in `datasets/cards/` of a checkout and `odkit/datasets/cards/` of an installed package; the id of a
-card is its path there without the suffix. Nothing here opens a data file.
+card is its path there without the suffix. Cards of a user's own sets (`add_dataset`) lie beside their files, in the
+folder `own` of the data folder. Nothing here opens a data file.
 """
 
 import hashlib
+import os
 import tomllib
 from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from odkit.datasets.home import get_data_home
 
 __all__ = [
     "FORMATS",
@@ -48,6 +52,7 @@ FORMATS = (
 )
 ROLES = ("data", "labels", "unused")
 ORIGINS = ("verbatim", "cut", "re-saved", "generated")
+OWN = "own"  # folder of the data folder with the sets that a user has added
 
 
 def bundled_folder(name: str) -> Path:
@@ -162,8 +167,8 @@ class Card:
         return hashlib.sha256("\n".join(file.sha256 for file in self.files).encode()).hexdigest()
 
 
-def get_card(card_id: str) -> Card:
-    """The card of one data set.
+def get_card(card_id: str, *, data_home: str | os.PathLike | None = None) -> Card:
+    """The card of one data set; `data_home` (see `get_data_home`) is where a user's own cards are looked for.
 
     Raises
     ------
@@ -177,17 +182,22 @@ def get_card(card_id: str) -> Card:
     >>> card.n, card.d, card.outlier_rate, card.source.repository
     (49097, 9, 0.07151, 'Minqi824/ADBench')
     """
-    if card_id not in card_ids():
-        raise ValueError(_unknown("data set", card_id, card_ids(), "odkit datasets list"))
-    return read_card(bundled_folder("cards").joinpath(*f"{card_id}.toml".split("/")), card_id)
+    known = card_ids(data_home)
+    if card_id not in known:
+        raise ValueError(_unknown("data set", card_id, known, "odkit datasets list"))
+    own = card_id.startswith(f"{OWN}/")
+    folder = get_data_home(data_home) if own else bundled_folder("cards")
+    return read_card(folder.joinpath(*f"{card_id}.toml".split("/")), card_id)
 
 
-def list_cards(modality: str | None = None, suite: str | None = None) -> list[Card]:
+def list_cards(
+    modality: str | None = None, suite: str | None = None, *, data_home: str | os.PathLike | None = None
+) -> list[Card]:
     """All cards, or those of one modality or one suite, ordered by id (a suite keeps its own order)."""
     if modality is not None and modality not in MODALITIES:
         raise ValueError(f"list_cards: unknown modality {modality!r}; there are {', '.join(MODALITIES)}")
-    ids = card_ids() if suite is None else _suite_ids(suite)
-    cards = [get_card(card_id) for card_id in ids]
+    ids = card_ids(data_home) if suite is None else _suite_ids(suite)
+    cards = [get_card(card_id, data_home=data_home) for card_id in ids]
     return [card for card in cards if modality in (None, card.modality)]
 
 
@@ -224,9 +234,15 @@ def suite_sha256(name: str) -> str:
 _suite_ids = suite  # list_cards has a parameter of that name
 
 
+def card_ids(data_home: str | os.PathLike | None = None) -> tuple[str, ...]:
+    """The ids of all cards, sorted, odkit's own before the user's; no file is opened."""
+    folder = get_data_home(data_home) / OWN
+    own = sorted(f"{OWN}/{file.stem}" for file in folder.glob("*.toml"))
+    return _bundled_ids() + tuple(own)
+
+
 @cache
-def card_ids() -> tuple[str, ...]:
-    """The ids of all cards, sorted; one walk over the folder, no file is opened."""
+def _bundled_ids() -> tuple[str, ...]:
     root = bundled_folder("cards")
     found = sorted(file.relative_to(root).as_posix().removesuffix(".toml") for file in root.glob("*/**/*.toml"))
     if not found:

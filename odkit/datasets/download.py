@@ -26,7 +26,7 @@ def fetch(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
     ImportError
         If pooch is not installed.
     """
-    card = get_card(card_id)
+    card = get_card(card_id, data_home=data_home)
     root = root_of(card, data_home)
     wanted = [file for file in card.files if fault_of(file, root / file.path)]
     hand_made = [file.path for file in wanted if not file.downloadable]

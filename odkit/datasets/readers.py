@@ -88,7 +88,7 @@ def load(card_id: str, *, data_home: str | os.PathLike | None = None, verify: bo
     >>> payments.X.shape, int(payments.is_outlier.sum())
     ((3000, 7), 30)
     """
-    card = get_card(card_id)
+    card = get_card(card_id, data_home=data_home)
     if card.format not in _READERS:
         raise ValueError(f"load: {card_id} is no data set but network weights; odkit.datasets.path names its file")
     root = root_of(card, data_home)

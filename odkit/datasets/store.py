@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from odkit.datasets.cards import Card, CardFile, bundled_folder, card_ids, get_card, list_cards
+from odkit.datasets.home import get_data_home
 
-__all__ = ["Check", "get_data_home", "path", "rows", "verify"]
+__all__ = ["Check", "path", "rows", "verify"]
 
 
 class Check(NamedTuple):
@@ -18,29 +18,6 @@ class Check(NamedTuple):
     id: str
     status: str
     detail: str
-
-
-def get_data_home(data_home: str | os.PathLike | None = None) -> Path:
-    """The folder with the data sets; it need not exist.
-
-    The argument decides, else the environment variable `ODKIT_DATA_HOME`, else `../shared/data` beside a checkout where
-    there is one, else the user's cache folder, where `fetch` puts what it downloads.
-    """
-    chosen = data_home or os.environ.get("ODKIT_DATA_HOME")
-    if chosen:
-        return Path(chosen).expanduser()
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    return beside if beside.is_dir() else _cache_folder()
-
-
-def _cache_folder() -> Path:
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA", "~/AppData/Local"))
-    elif sys.platform == "darwin":
-        base = Path("~/Library/Caches")
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return base.expanduser() / "odkit" / "data"
 
 
 def root_of(card: Card, data_home: str | os.PathLike | None = None) -> Path:
@@ -78,7 +55,7 @@ def path(card_id: str, *, data_home: str | os.PathLike | None = None) -> Path:
     >>> path("samples/payments").name
     'payments.csv'
     """
-    card = get_card(card_id)
+    card = get_card(card_id, data_home=data_home)
     root = root_of(card, data_home)
     files = [file for file in card.files if file.role == "data"]
     for file in files:
@@ -111,7 +88,7 @@ def rows(
     """
     home = get_data_home(data_home)
     table = []
-    for card in list_cards(modality, suite):
+    for card in list_cards(modality, suite, data_home=data_home):
         here = all((home / file.path).is_file() for file in card.files)
         where = "bundled" if card.bundled else "here" if here else "absent"
         names = ("id", "modality", "family", "n", "d", "outlier_rate", "licence")
@@ -128,8 +105,8 @@ def verify(ids: Iterable[str] | None = None, *, data_home: str | os.PathLike | N
         One per data set; status is "ok", "missing" (a file is not there) or "mismatch" (size or sha256 differ).
     """
     checks = []
-    for card_id in card_ids() if ids is None else ids:
-        card = get_card(card_id)
+    for card_id in card_ids(data_home) if ids is None else ids:
+        card = get_card(card_id, data_home=data_home)
         root = root_of(card, data_home)
         faults = [fault for file in card.files if (fault := fault_of(file, root / file.path))]
         if faults:

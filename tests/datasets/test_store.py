@@ -20,15 +20,13 @@ def test_the_argument_goes_before_the_variable(tmp_path, monkeypatch):
 @pytest.mark.skipif(sys.platform != "linux", reason="the cache folder of Linux")
 def test_without_folders_the_cache_of_the_user_is_meant(tmp_path, monkeypatch):
     monkeypatch.delenv("ODKIT_DATA_HOME", raising=False)
-    monkeypatch.setattr("odkit.datasets.store.__file__", str(tmp_path / "a" / "b" / "c" / "store.py"))
+    monkeypatch.setattr("odkit.datasets.home.__file__", str(tmp_path / "a" / "b" / "c" / "home.py"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     assert get_data_home() == tmp_path / "cache" / "odkit" / "data"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert get_data_home() == Path.home() / ".cache" / "odkit" / "data"
     (tmp_path / "shared" / "data").mkdir(parents=True)
-    monkeypatch.setattr(
-        "odkit.datasets.store.__file__", str(tmp_path / "repository" / "odkit" / "datasets" / "store.py")
-    )
+    monkeypatch.setattr("odkit.datasets.home.__file__", str(tmp_path / "repository" / "odkit" / "datasets" / "home.py"))
     assert get_data_home() == tmp_path / "shared" / "data"
 
 
@@ -115,7 +113,8 @@ def test_an_installed_package_finds_its_cards_and_samples(tmp_path):
     package = Path(odkit.__file__).parent
     site = tmp_path / "site" / "odkit"
     (site / "datasets").mkdir(parents=True)
-    (site / "__init__.py").symlink_to(package / "__init__.py")
+    for name in ("__init__.py", "atomic.py"):
+        (site / name).symlink_to(package / name)
     for file in (package / "datasets").glob("*.py"):
         (site / "datasets" / file.name).write_bytes(file.read_bytes())
     for name in ("cards", "samples"):

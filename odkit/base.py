@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import Tags
 
-from odkit._sklearn import Interval, check_is_fitted, fit_context, validate_data
+from odkit._sklearn import Interval, StrOptions, check_is_fitted, fit_context, validate_data
+from odkit.fences import upper_fence
 
 __all__ = ["Detector", "DetectorTags"]
 
@@ -42,9 +43,13 @@ class Detector(OutlierMixin, BaseEstimator):
     `_score(X)`. Both get a validated X: 2-D, C-order, finite (NaN only where the tag `allow_nan` says so), float32
     or float64. Where training scores come cheaper or better than by `_score(X)`, override `_fit_score(X)` instead.
     `_score` writes nothing to `self` and looks at one row at a time.
+
+    `contamination`, where a detector has it, sets `offset_`: a share flags that share of the training rows; 'auto'
+    flags what lies beyond Tukey's fence, the upper quartile + 1.5 interquartile ranges of the training anomaly scores.
+    That assumes at least three quarters of ordinary rows, and flags 4 to 7 % of them with most detectors.
     """
 
-    _parameter_constraints: dict = {"contamination": [Interval(Real, 0, 0.5, closed="right")]}
+    _parameter_constraints: dict = {"contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})]}
     _advice_on_gaps = "Impute the values or drop these rows."
 
     def __sklearn_tags__(self) -> DetectorTags:
@@ -84,6 +89,8 @@ class Detector(OutlierMixin, BaseEstimator):
         return self._score(X)
 
     def _quantile(self, scores: NDArray) -> float:
+        if self.contamination == "auto":
+            return -upper_fence(-scores)
         return float(np.percentile(scores, 100 * self.contamination))
 
     def _validate(self, X: ArrayLike, *, reset: bool) -> NDArray:

@@ -32,7 +32,7 @@ class FalseAlarms(Mergeable):
       "gamma": quantile of a gamma law fitted to their squares; "split": conformal quantile of rows held out of the fit;
       "chi2": quantile of the chi-square law; "prequential": conformal quantile of the last `n_calibration` distances,
       each taken before its block was absorbed (of the first block: leave-one-out).
-    - contamination, where it is not None: the plain percentile of the training scores.
+    - contamination, where it is not None: as in `Detector`.
     """
 
     _parameter_constraints: dict = {

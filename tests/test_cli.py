@@ -89,6 +89,53 @@ def test_fit_then_score(odkit_, meters, tmp_path):
     assert "volt, ampere, watt" in out
 
 
+@pytest.fixture
+def days(tmp_path):
+    """Ordinary rows, and a day with ten rows that are not."""
+    rng = np.random.default_rng(9)
+    for name, n, odd in (("ordinary", 800, 0), ("today", 300, 10)):
+        frame = pd.DataFrame(rng.normal(50, 5, size=(n, 3)), columns=["volt", "ampere", "watt"])
+        frame.loc[: odd - 1, "ampere"] += 100
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+
+
+def test_p_values_against_ordinary_rows(odkit_, days):
+    code, out, err = odkit_("score", "today.csv", "--reference", "ordinary.csv", "--fdr", 0.2, "--out", "s.csv")
+    assert (code, err) == (0, "")
+    assert "Conformal of ECOD: 10 rows flagged as outliers (3.3%)" in out
+    assert "p-value" in out
+    scored = pd.read_csv("s.csv")
+    np.testing.assert_array_equal(np.flatnonzero(scored["is_outlier"]), np.arange(10))
+    detector = odkit.Conformal(odkit.ECOD(), random_state=0).fit(pd.read_csv("ordinary.csv"))
+    np.testing.assert_array_equal(scored["p_value"], detector.p_values(pd.read_csv("today.csv")))
+    assert odkit_("fit", "ordinary.csv", "--p-values", "-c", "0.1", "-o", "m.odkit")[0] == 0
+    code, _, err = odkit_("score", "today.csv", "--model", "m.odkit", "--fdr", 0.2, "--out", "again.csv")
+    assert (code, err) == (0, "")
+    pd.testing.assert_frame_equal(pd.read_csv("again.csv"), scored)
+    odkit_("score", "today.csv", "--model", "m.odkit", "--out", "again.csv")
+    flags = pd.read_csv("again.csv")["is_outlier"]
+    np.testing.assert_array_equal(flags, scored["p_value"] <= 0.1)
+
+
+def test_too_few_ordinary_rows_are_said(odkit_, days):
+    code, out, err = odkit_("score", "today.csv", "--reference", "ordinary.csv", "--fdr", 0.05)
+    assert code == 0
+    assert ": 0 rows flagged" in out
+    assert err.startswith(
+        "note: 240 calibration rows give p-values of 0.0041 at the least, so among 300 rows fewer than"
+    )
+    assert "25 outliers cannot be flagged at --fdr 0.05" in err
+
+
+def test_consensus_and_auto(odkit_, days):
+    code, out, _ = odkit_("score", "today.csv", "-d", "consensus", "--seed", 0, "-c", "auto", "--out", "s.csv")
+    assert code == 0
+    assert "Consensus: " in out
+    flags = pd.read_csv("s.csv")["is_outlier"]
+    assert flags[:10].sum() >= 9
+    assert flags.sum() < 45
+
+
 def test_json_is_one_document_on_stdout(odkit_, meters):
     code, out, err = odkit_("score", "meters.csv", "--id", "id", "--json", "--top", 2)
     result = json.loads(out)
@@ -175,6 +222,10 @@ def other_model(meters):
     model_file.save(odkit.ECOD().fit(meters[["volt", "watt"]].rename(columns={"watt": "watts"})), "m.odkit")
 
 
+def plain_model(meters):
+    model_file.save(odkit.ECOD().fit(meters.drop(columns="id")), "m.odkit")
+
+
 SCORE = ["score", "meters.csv", "--id", "id", "--out", "out.csv"]
 BAD = {
     "missing file": (None, ["score", "meter.csv", "--out", "out.csv"], "there is no file meter.csv; there is 'meters"),
@@ -209,6 +260,17 @@ BAD = {
     "cut model": (lambda m: write("m.odkit", b"PK\x03\x04abc"), [*SCORE, "-m", "m.odkit"], "damaged or cut short"),
     "model of other columns": (other_model, [*SCORE, "-m", "m.odkit"], "'watts'; did you mean 'watt'?"),
     "model and detector": (other_model, [*SCORE, "-m", "m.odkit", "-d", "knn"], "--detector belongs to the fit"),
+    "rate": (None, [*SCORE, "--fdr", "1.5"], "--fdr 1.5: a share between 0 and 1"),
+    "model without p-values": (plain_model, [*SCORE, "-m", "m.odkit", "--fdr", "0.1"], "the model has no p-values"),
+    "reference and model": (plain_model, [*SCORE, "-m", "m.odkit", "--reference", "meters.csv"], "--reference belongs"),
+    "p-values of a series": (None, [*SCORE, "-d", "moving-energy", "--p-values"], "not exchangeable"),
+    "own reference": (None, [*SCORE, "--fdr", "0.05"], "a file with outliers in it cannot be its own reference"),
+    "p-values by auto": (None, [*SCORE, "--reference", "meters.csv", "-c", "auto"], "p-values need a share"),
+    "small reference": (
+        None,
+        [*SCORE, "--reference", "meters.csv", "--fdr", "0.01"],
+        "p-values of 0.0164 at the least",
+    ),
     "too few rows": (lambda m: m[:4].to_csv("meters.csv", index=False), [*SCORE, "-d", "knn"], "KNN: too few"),
 }
 
@@ -228,7 +290,14 @@ def test_what_the_user_can_mend_is_one_sentence(odkit_, meters, case):
 
 
 def test_wrong_words_are_usage_errors(odkit_, meters):
-    for words in (["scor"], ["score"], [*SCORE, "--nope"], [*SCORE, "--on-text", "guess"], ["fit", "meters.csv"]):
+    for words in (
+        ["scor"],
+        ["score"],
+        [*SCORE, "--nope"],
+        [*SCORE, "--on-text", "guess"],
+        [*SCORE, "-c", "some"],
+        ["fit", "meters.csv"],
+    ):
         code, out, err = odkit_(*words)
         assert code == 2
         assert "Traceback" not in out + err

@@ -14,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from odkit.decide.thresholds import tukey
 from odkit.scores import anomaly_score, explain
 from tests.registry import DETECTORS, name
 
@@ -84,6 +85,15 @@ def test_the_flagged_share_of_the_training_rows_is_the_contamination(detector, d
     train, _ = data
     flagged = clone(detector).set_params(contamination=0.1).fit(train).predict(train) == -1
     assert flagged.mean() == pytest.approx(0.1, abs=0.004)
+
+
+@detectors
+def test_auto_draws_the_fence(detector, data):
+    train, test = data
+    fitted = clone(detector).set_params(contamination="auto").fit(train)
+    assert fitted.offset_ == pytest.approx(-tukey(anomaly_score(fitted, train)), rel=1e-9)
+    assert (fitted.predict(train) == -1).mean() < 0.15
+    assert fitted.predict(test)[17] == -1
 
 
 @detectors

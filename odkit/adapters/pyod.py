@@ -28,8 +28,8 @@ class PyOD(Detector):
     one_row_at_a_time : bool, default=False
         Score every row in a call of its own. Slow; it makes the scores of ECOD and COPOD independent of the batch,
         though not equal to their training scores.
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class PyOD(Detector):
         Normality of the training rows as PyOD's `fit` left it, minus `decision_scores_`. For KNN and others it is not
         `score_samples` of the same rows: there each row would be its own neighbour.
     offset_ : float
-        The `100 * contamination` percentile of `training_scores_`.
+        Threshold on `training_scores_`, by `contamination`.
 
     Notes
     -----
@@ -64,7 +64,9 @@ class PyOD(Detector):
         "one_row_at_a_time": ["boolean"],
     }
 
-    def __init__(self, detector: BaseDetector, *, one_row_at_a_time: bool = False, contamination: float = 0.1) -> None:
+    def __init__(
+        self, detector: BaseDetector, *, one_row_at_a_time: bool = False, contamination: float | str = 0.1
+    ) -> None:
         self.detector = detector
         self.one_row_at_a_time = one_row_at_a_time
         self.contamination = contamination

@@ -20,6 +20,7 @@ from odkit.cli.options import (
     OnNan,
     OnTextOption,
     Param,
+    PValues,
     ScaleOption,
     Seed,
 )
@@ -30,6 +31,10 @@ EXAMPLES = """
 odkit fit january.csv --id payment_id --on-text codes -o january.odkit
 
 odkit fit sensors.parquet --detector knn --scale standard -o sensors.odkit
+
+odkit fit ordinary.csv --p-values -o meters.odkit
+odkit score today.csv --model meters.odkit --fdr 0.05
+    [dim]keep part of the rows apart, so that scores become p-values[/dim]
 
 odkit inspect sensors.odkit
     [dim]what a model file says about itself; loading one executes nothing[/dim]
@@ -44,6 +49,7 @@ def fit(
     contamination: Contamination = None,
     scale: ScaleOption = None,
     seed: Seed = None,
+    p_values: PValues = False,
     id: Id = [],  # noqa: B006
     columns: ColumnNames = [],  # noqa: B006
     ignore: Ignore = [],  # noqa: B006
@@ -57,9 +63,12 @@ def fit(
     """Learn from files what is normal and write it to a model file."""
     from odkit import model_file
     from odkit.jobs import choice, screen, single, tables
+    from odkit.jobs.significance import calibrated
 
     tables.check_output(out, files, ())
     chosen = choice.choose(None, detector, contamination, seed, scale, on_text, param)
+    if p_values:
+        chosen = calibrated(chosen, contamination)
     source = single.Source(files, id, columns, ignore, nan, delimiter, not no_header)
     with screen.progress() as report:
         fitted = single.fit(source, chosen, on_text=on_text or "error", progress=report)

@@ -68,13 +68,29 @@ Param = Annotated[
     list[str],
     typer.Option("--param", "-p", metavar="NAME=VALUE", help="A parameter of the detector.", rich_help_panel=LEARN),
 ]
+PValues = Annotated[
+    bool, typer.Option("--p-values", help="Have how rare each score is among ordinary rows.", rich_help_panel=SHOW)
+]
+
+
+def _share_or_auto(word: str) -> float | str:
+    if word == "auto":
+        return word
+    try:
+        return float(word)
+    except ValueError:
+        raise typer.BadParameter(f"{word!r} is neither a share nor auto") from None
+
+
 Contamination = Annotated[
-    float | None,
+    Any,
     typer.Option(
         "--contamination",
         "-c",
         metavar="SHARE",
-        help="Share of the fitted rows that is flagged, at most 0.5. Default: the detector's, mostly 0.1.",
+        parser=_share_or_auto,
+        help="Share of the fitted rows that is flagged, at most 0.5, or auto: beyond Tukey's fence of their scores. "
+        "Default: the detector's, mostly 0.1.",
         rich_help_panel=LEARN,
     ),
 ]

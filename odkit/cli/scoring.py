@@ -1,5 +1,6 @@
 """`odkit score`."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from odkit.cli.options import (
     OnNan,
     OnTextOption,
     Param,
+    PValues,
     ScaleOption,
     Seed,
 )
@@ -39,6 +41,9 @@ odkit score new.parquet --model january.odkit --out scored.parquet
 
 odkit score sensors.csv --detector knn --scale standard --param n_neighbors=10
     [dim]another detector and its parameters[/dim]
+
+odkit score today.csv --reference ordinary.csv --fdr 0.05
+    [dim]rows to look at, at most 5 % of them false alarms, if ordinary rows are like those of the reference[/dim]
 
 odkit score features.npz --json | jq '.top[0].reasons'
     [dim]for programs: results on stdout, everything else on stderr[/dim]
@@ -70,6 +75,25 @@ def score(
         str | None,
         typer.Option("--out", "-o", metavar="FILE", help="Scores of all rows, .csv or .parquet.", rich_help_panel=SHOW),
     ] = None,
+    p_values: PValues = False,
+    fdr: Annotated[
+        float | None,
+        typer.Option(
+            "--fdr",
+            metavar="SHARE",
+            help="Flag rows so that at most this share of the flagged are false alarms, in expectation.",
+            rich_help_panel=SHOW,
+        ),
+    ] = None,
+    reference: Annotated[
+        list[str],
+        typer.Option(
+            "--reference",
+            metavar="FILE",
+            help="Ordinary rows: the detector is fitted on them, and p-values compare with them.",
+            rich_help_panel=LEARN,
+        ),
+    ] = [],  # noqa: B006
     top: Annotated[int, typer.Option("--top", min=0, help="Rows in the table.", rich_help_panel=SHOW)] = 10,
     explain: Annotated[
         bool, typer.Option("--explain", help="Three reasons per row in --out.", rich_help_panel=SHOW)
@@ -79,13 +103,27 @@ def score(
 ) -> None:
     """Score the rows of files: by a model, or by a detector fitted on the same rows."""
     from odkit.jobs import choice, screen, single, tables
+    from odkit.jobs.significance import Significance, calibrated
 
     if out is not None:
-        tables.check_output(out, files, tables.WRITABLE)
-    chosen = choice.choose(model, detector, contamination, seed, scale, on_text, param)
+        tables.check_output(out, [*files, *reference], tables.WRITABLE)
+    significance = Significance(p_values, fdr)
+    chosen = choice.choose(model, detector, contamination, seed, scale, on_text, param, reference)
     source = single.Source(files, id, columns, ignore, nan, delimiter, not no_header)
     with screen.progress() as report:
-        scored = single.score(source, chosen, on_text=on_text or "error", top=top, explain=3 * explain, progress=report)
+        if reference:
+            ordinary, source = replace(source, paths=reference), replace(source, columns=[])
+            chosen = calibrated(chosen, contamination, fdr)
+            chosen = single.fit(ordinary, chosen, on_text=on_text or "error", progress=report)
+        scored = single.score(
+            source,
+            chosen,
+            on_text=on_text or "error",
+            top=top,
+            explain=3 * explain,
+            significance=significance,
+            progress=report,
+        )
         if out is not None:
             report(f"writing {out}", 0, 0)
             tables.write(scored.frame, out)

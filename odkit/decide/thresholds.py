@@ -16,6 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from odkit._sklearn import HasMethods, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.decide.wrapping import inner_has
+from odkit.fences import upper_fence
 from odkit.scores import expected, explain
 
 __all__ = ["Threshold", "chi_square", "contamination", "median_mad", "pareto_tail", "tukey", "two_stage"]
@@ -54,12 +55,14 @@ def median_mad(scores: ArrayLike, k: float = 3.5) -> float:
 def tukey(scores: ArrayLike, k: float = 1.5) -> float:
     """Upper quartile + k interquartile ranges: assumes that at least three quarters of the rows are ordinary.
 
+    What `contamination="auto"` does in a detector. Of a normal distribution .3 % lie beyond it, of an exponential one
+    4.8 %.
+
     >>> from odkit.decide import thresholds
     >>> float(thresholds.tukey([1, 2, 3, 4, 5]))
     7.0
     """
-    low, high = np.quantile(_scores(scores), [0.25, 0.75])
-    return float(high + k * (high - low))
+    return upper_fence(_scores(scores), k)
 
 
 def pareto_tail(scores: ArrayLike, alpha: float = 0.01, tail: float = 0.1) -> float:

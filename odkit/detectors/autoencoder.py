@@ -75,8 +75,8 @@ class AutoEncoder(Detector):
         Start from the weights of the last fit (same columns, same widths) instead of random ones; Adam starts anew.
     verbose : bool, default=False
         Log the loss at every record (logger "odkit", level INFO).
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     device : str, default="cpu"
         Where to train and to score: "cpu", "cuda", "cuda:1". A fitted model scores on the cpu after
         `set_params(device="cpu")`. One torch thread is fastest at these sizes (`torch.set_num_threads(1)`).
@@ -98,7 +98,7 @@ class AutoEncoder(Detector):
     best_step_ : ndarray of shape (n_members,), or None without early stopping
     n_steps_ : int
     offset_ : float
-        The `100 * contamination` percentile of the training scores.
+        Threshold on `score_samples`, by `contamination`.
 
     Notes
     -----
@@ -170,7 +170,7 @@ class AutoEncoder(Detector):
         mixed_precision: bool = False,
         warm_start: bool = False,
         verbose: bool = False,
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
         device: str | None = "cpu",
         random_state: Any = None,
     ) -> None:

@@ -85,8 +85,8 @@ class Consensus(Detector):
     weights : array-like of shape (n_members,), {'mc-ndcg', 'hits'} or None, default=None
         Weights of the members for 'mean' and 'rms'; a name computes them from the training scores without labels. None
         is equal weights, which nothing without labels has been seen to beat. See `weight_by_labels`.
-    contamination : float in (0, 0.5], default=0.1
-        Share of the training rows that `offset_` marks as outliers.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     random_state : int, RandomState or None, default=None
         Seeds the members that take a `random_state`.
     n_jobs : int or None, default=None
@@ -142,7 +142,7 @@ class Consensus(Detector):
         tail_fraction: float = 0.1,
         tail_cap: float = 50.0,
         weights: ArrayLike | str | None = None,
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
         random_state: Any = None,
         n_jobs: int | None = None,
     ) -> None:

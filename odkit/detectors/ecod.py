@@ -47,8 +47,8 @@ class ECOD(Mergeable):
     nan_policy : {'error', 'neutral'}, default='error'
         'neutral': a missing cell contributes the feature's mean training contribution, so that missingness neither
         hides nor flags a row. Infinity is always an error.
-    contamination : float in (0, 0.5], default=0.1
-        Share of the training rows that `offset_` marks as outliers.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     random_state : int, RandomState or None, default=None
         Draws the sample of training rows that `offset_` is read from after `partial_fit` and `merge`; nothing else.
     n_jobs : int or None, default=None
@@ -123,7 +123,7 @@ class ECOD(Mergeable):
         tail_cap: float = 50.0,
         compression: float | None = None,
         nan_policy: str = "error",
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
         random_state: Any = None,
         n_jobs: int | None = None,
         device: str | None = None,

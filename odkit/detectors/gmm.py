@@ -65,8 +65,8 @@ class GMM(Detector):
         Log every iteration to the logger "odkit" at level INFO.
     random_state : int, RandomState or None, default=None
         Draws the starting points.
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class GMM(Detector):
     bic_path_ : ndarray of shape (n_candidates, 2)
         For "auto": the sizes compared and their BIC, inf where a component collapsed. Else empty.
     offset_ : float
-        The `100 * contamination` percentile of the training scores.
+        Threshold on `score_samples`, by `contamination`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where X had column names.
@@ -149,7 +149,7 @@ class GMM(Detector):
         device: str | None = None,
         verbose: bool = False,
         random_state: int | np.random.RandomState | None = None,
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type

@@ -74,15 +74,15 @@ class KNN(Detector):
     device : str, default=None
         None or "cpu" for scikit-learn's search, "cuda", "cuda:1" or "mps" for brute force on a torch device
         (Euclidean only; `algorithm`, `leaf_size` and `n_jobs` then have no effect).
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
 
     Attributes
     ----------
     rows_ : ndarray of shape (n_samples, n_features)
         The training rows, read-only. All there is of the model: search trees are built from them on need.
     offset_ : float
-        The `100 * contamination` percentile of the training scores.
+        Threshold on `score_samples`, by `contamination`.
     n_features_in_ : int
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Where X had column names.
@@ -137,7 +137,7 @@ class KNN(Detector):
         metric_params: dict | None = None,
         n_jobs: int | None = None,
         device: str | None = None,
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
     ) -> None:
         self.n_neighbors = n_neighbors
         self.aggregation = aggregation

@@ -66,8 +66,9 @@ class Mahalanobis(FalseAlarms):
         leave-one-out distances; the chi-square law. "auto" is "loo", and "chi2" with `robust`, which has "split" too.
     fpr : float in (0, 1), default=0.01
         Share of normal rows that the threshold lets be flagged.
-    contamination : float in (0, 0.5] or None, default=None
-        If given, `offset_` is this percentile of the training scores; `threshold` and `fpr` have no effect.
+    contamination : float in (0, 0.5], 'auto' or None, default=None
+        If given, `offset_` is this percentile of the training scores (Tukey's fence for 'auto'), and
+        `threshold` and `fpr` have no effect.
     calibration_fraction, n_calibration : float in (0, 1), default=0.3, and int >= 1, default=1000
         Share of rows that "split" holds out; distances that "prequential" remembers.
     device : str or None, default=None
@@ -153,7 +154,7 @@ class Mahalanobis(FalseAlarms):
         normalize: str | None = None,
         threshold: str = "auto",
         fpr: float = 0.01,
-        contamination: float | None = None,
+        contamination: float | str | None = None,
         calibration_fraction: float = 0.3,
         n_calibration: int = 1000,
         device: str | None = None,

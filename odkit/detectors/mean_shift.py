@@ -47,8 +47,8 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         "medoid" moves to the neighbour with the least summed Manhattan distance to the others, a row that exists.
     scaling : {"standard", "robust", None}, default="standard"
         Mean and standard deviation; median and IQR / 1.349; none. A constant column has the scale 1.
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     device : str, default="cpu"
         "cpu", or "cuda", "cuda:1": brute force on a torch device.
     n_jobs : int, default=None
@@ -62,7 +62,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         Rows averaged after the cut.
     location_, scale_ : ndarrays of shape (n_features,)
     offset_ : float
-        The `100 * contamination` percentile of the training scores.
+        Threshold on `score_samples`, by `contamination`.
 
     Notes
     -----
@@ -95,7 +95,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         n_passes: int = 3,
         statistic: str = "mean",
         scaling: str | None = "standard",
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
         device: str | None = "cpu",
         n_jobs: int | None = None,
     ) -> None:
@@ -187,8 +187,8 @@ class MeanShiftScoring(Detector):
         otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF).
     n_neighbors, n_passes, scaling, device, n_jobs
         Of the mean shift, see `MeanShift`. Residuals are measured in its scaled units.
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     random_state : int, RandomState or None, default=None
         Seeds the default estimator; a given one keeps its own.
 
@@ -197,7 +197,7 @@ class MeanShiftScoring(Detector):
     estimator_ : the fitted clone
     mean_shift_ : MeanShift, fitted
     offset_ : float
-        The `100 * contamination` percentile of the training scores.
+        Threshold on `score_samples`, by `contamination`.
 
     Notes
     -----
@@ -229,7 +229,7 @@ class MeanShiftScoring(Detector):
         n_neighbors: int = 20,
         n_passes: int = 3,
         scaling: str | None = "standard",
-        contamination: float = 0.1,
+        contamination: float | str = 0.1,
         device: str | None = "cpu",
         n_jobs: int | None = None,
         random_state: Any = None,

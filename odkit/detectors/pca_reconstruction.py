@@ -28,8 +28,8 @@ class PCAReconstruction(Detector):
         rounding). A float in (0, 1): as many as are needed for this share of the variance, at most n_features - 1.
     scaling : {"standard", "robust", None}, default="standard"
         Mean and standard deviation; median and IQR / 1.349; none. A constant column has the scale 1.
-    contamination : float, default=0.1
-        Share of training rows in (0, 0.5] that `offset_` puts on the outlier side.
+    contamination : float in (0, 0.5] or 'auto', default=0.1
+        Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class PCAReconstruction(Detector):
     location_, scale_ : ndarrays of shape (n_features,)
         `location_` is the point that rank 0 reconstructs: the mean of the columns.
     offset_ : float
-        The `100 * contamination` percentile of the training scores.
+        Threshold on `score_samples`, by `contamination`.
 
     Notes
     -----
@@ -66,7 +66,7 @@ class PCAReconstruction(Detector):
     }
 
     def __init__(
-        self, n_components: float = 0.9, *, scaling: str | None = "standard", contamination: float = 0.1
+        self, n_components: float = 0.9, *, scaling: str | None = "standard", contamination: float | str = 0.1
     ) -> None:
         self.n_components = n_components
         self.scaling = scaling

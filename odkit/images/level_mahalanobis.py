@@ -43,8 +43,9 @@ class LevelMahalanobis(FalseAlarms):
         Where `offset_` comes from, as in `Mahalanobis`, read from the sums.
     fpr : float in (0, 1), default=0.01
         Share of normal images that the threshold lets be flagged.
-    contamination : float in (0, 0.5] or None, default=None
-        If given, `offset_` is this percentile of the training scores, and `threshold` and `fpr` have no effect.
+    contamination : float in (0, 0.5], 'auto' or None, default=None
+        If given, `offset_` is this percentile of the training scores (Tukey's fence for 'auto'), and
+        `threshold` and `fpr` have no effect.
     calibration_fraction : float in (0, 1), default=0.3
         Share of rows that "split" holds out.
     n_calibration : int >= 1, default=1000
@@ -116,7 +117,7 @@ class LevelMahalanobis(FalseAlarms):
         keep_null: bool = True,
         threshold: str = "auto",
         fpr: float = 0.01,
-        contamination: float | None = None,
+        contamination: float | str | None = None,
         calibration_fraction: float = 0.3,
         n_calibration: int = 1000,
         device: str | None = None,

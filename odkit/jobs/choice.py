@@ -18,11 +18,12 @@ __all__ = ["choose", "make_detector"]
 def choose(
     model: str | PathLike | None,
     detector: str | None = None,
-    contamination: float | None = None,
+    contamination: float | str | None = None,
     seed: int | None = None,
     scale: str | None = None,
     on_text: str | None = None,
     params: Sequence[str] = (),
+    reference: Sequence[str] = (),
 ) -> Any:
     """The model of a file, or an unfitted detector (ecod by default); what belongs to a fit is refused with a model."""
     if model is None:
@@ -36,6 +37,7 @@ def choose(
         "--scale": scale,
         "--on-text": on_text,
         "--param": params or None,
+        "--reference": reference or None,
     }
     given = [option for option, value in options.items() if value is not None]
     if given:
@@ -46,7 +48,7 @@ def choose(
 def make_detector(
     name: str,
     *,
-    contamination: float | None = None,
+    contamination: float | str | None = None,
     seed: int | None = None,
     scale: str = "none",
     params: Sequence[str] = (),

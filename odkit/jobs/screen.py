@@ -35,7 +35,7 @@ PIPE_WIDTH = 120  # where stdout is no terminal and COLUMNS does not say otherwi
 def show_scored(name: str, scored: "Scored", out: str | None, *, as_json: bool = False) -> None:
     """The result of a job: how many rows were flagged, the most anomalous ones and why."""
     rows, detector = len(scored.frame), scored.detector
-    who = " after ".join(type(step).__name__ for step in reversed(_steps(detector)))
+    who = _words(detector)
     for sentence in scored.notes:
         _note(sentence)
     if as_json:
@@ -185,6 +185,14 @@ def _show_json(value: Any) -> None:
 
 def _steps(detector: Any) -> list[Any]:
     return [step for _, step in detector.steps] if hasattr(detector, "steps") else [detector]
+
+
+def _words(detector: Any) -> str:
+    """A detector in words: "KNN after StandardScaler", "Conformal of ECOD"."""
+    if hasattr(detector, "steps"):
+        return " after ".join(map(_words, reversed(_steps(detector))))
+    inner = getattr(detector, "detector_", None)
+    return type(detector).__name__ + (f" of {_words(inner)}" if inner is not None else "")
 
 
 def _brief(value: Any) -> str:

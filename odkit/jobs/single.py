@@ -21,6 +21,7 @@ from odkit import model_file
 from odkit.frame import score_frame
 from odkit.jobs.columns import Columns, check_present
 from odkit.jobs.reasons import reasons
+from odkit.jobs.significance import Significance
 from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
 from odkit.series.base import SeriesDetector
@@ -145,6 +146,7 @@ def score(
     on_text: str = "error",
     top: int = 10,
     explain: int = 0,
+    significance: Significance = Significance(),  # noqa: B008  frozen
     progress: Progress = _silent,
 ) -> Scored:
     """Score files with a model, or fit a detector on them first and score the same rows.
@@ -156,8 +158,10 @@ def score(
     on_text : "error", "drop" or "codes": what becomes of text columns when the detector is fitted here
     top : rows in the list of the most anomalous
     explain : reasons per row in the result's frame
+    significance : whether p-values are wanted, and a false discovery rate for the flags
     progress : called with what is going on, rows done and rows in all
     """
+    significance.check(model.detector if isinstance(model, Fitted) else model, fitted=isinstance(model, Fitted))
     if isinstance(model, Fitted):
         text = [] if model.columns is None else model.columns.text
         source, table = _read(source, text, progress)
@@ -171,6 +175,7 @@ def score(
     if explain and not hasattr(_last(detector), "explain"):
         raise ValueError(f"{type(_last(detector)).__name__} gives no reasons; leave --explain out")
     frame = _score_rows(detector, X if good.all() else X[good], explain, progress)
+    notes += significance.apply(frame, detector)
     listed_rows = frame["anomaly_score"].nlargest(top).index if top else frame.index[:0]
     keys = _keys(source, table, frame.columns)
     shown = [name for name in ("anomaly_score", "is_outlier", "p_value") if name in frame.columns]

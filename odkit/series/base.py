@@ -5,13 +5,11 @@ rows matters. `contamination="auto"` puts the offset four standard deviations ab
 training series. Time stamps of a frame must be even, and come back with the intervals of `detect`.
 """
 
-from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from odkit._sklearn import Interval, StrOptions
 from odkit.base import Detector
 from odkit.series import intervals
 from odkit.series.clock import clock_of, fill_missing, labels_of, like, step_of
@@ -36,9 +34,6 @@ class SeriesDetector(Detector):
         Seconds between time stamps of the training frame; None without stamps or with calendar steps.
     """
 
-    _parameter_constraints: dict = {
-        "contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})],
-    }
     _advice_on_gaps = (
         "Do not drop rows of a series: fill them (odkit.series.fill_missing), or mark them (detect(X, missing=mask))."
     )

@@ -1,13 +1,13 @@
-"""The three figures of a report as plain SVG text: no plotting library, no font files, a few kilobytes each."""
-
-from html import escape
+"""The three figures of a report, drawn as SVG text."""
 
 import numpy as np
 import pandas as pd
 
+from odkit.pages import INK, line, svg, text
+
 __all__ = ["critical_difference", "heat", "speed_accuracy"]
 
-INK, SOFT = "#24292f", "#8c959f"
+SOFT = "#8c959f"
 OURS, THEIRS, BASE = "#0b6bcb", "#c2410c", "#6e7781"
 
 
@@ -16,19 +16,6 @@ def colour(detector: str) -> str:
     if detector.startswith("odkit."):
         return OURS
     return THEIRS if "." in detector else BASE
-
-
-def _svg(width: float, height: float, parts: list[str], label: str) -> str:
-    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}" class="figure">'
-    return head + "".join(parts) + "</svg>"
-
-
-def _text(x: float, y: float, words: str, anchor: str = "start", fill: str = INK) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{fill}">{escape(words)}</text>'
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, stroke: str = INK, width: float = 1) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{stroke}" stroke-width="{width:g}"/>'
 
 
 def critical_difference(ranks: pd.Series, bars: list[tuple[str, ...]]) -> str:
@@ -43,9 +30,9 @@ def critical_difference(ranks: pd.Series, bars: list[tuple[str, ...]]) -> str:
     def x(rank: float) -> float:
         return left + (right - left) * (rank - low) / max(1.0, high - low)
 
-    parts = [_line(left, axis, right, axis)]
+    parts = [line(left, axis, right, axis)]
     for tick in range(int(low), int(high) + 1):
-        parts += [_line(x(tick), axis - 5, x(tick), axis), _text(x(tick), axis - 10, str(tick), "middle")]
+        parts += [line(x(tick), axis - 5, x(tick), axis), text(x(tick), axis - 10, str(tick), "middle")]
     for i, (name, rank) in enumerate(order.items()):
         on_left = i < half
         row = first_row + 17 * (i if on_left else len(order) - 1 - i)
@@ -53,12 +40,12 @@ def critical_difference(ranks: pd.Series, bars: list[tuple[str, ...]]) -> str:
         parts.append(f'<path d="M{x(rank):.1f} {axis} V{row:.1f} H{end:.1f}" fill="none" stroke="{SOFT}"/>')
         words = f"{name} {rank:.2f}"
         parts.append(
-            _text(end + (-5 if on_left else 5), row + 4, words, "end" if on_left else "start", colour(str(name)))
+            text(end + (-5 if on_left else 5), row + 4, words, "end" if on_left else "start", colour(str(name)))
         )
     for i, bar in enumerate(bars):
         y = axis + 12 + 9 * i
-        parts.append(_line(x(order[bar[0]]) - 4, y, x(order[bar[-1]]) + 4, y, INK, 4))
-    return _svg(1000, height, parts, "Average ranks; bars join methods that are not separated")
+        parts.append(line(x(order[bar[0]]) - 4, y, x(order[bar[-1]]) + 4, y, INK, 4))
+    return svg(1000, height, parts, "Average ranks; bars join methods that are not separated")
 
 
 def speed_accuracy(table: pd.DataFrame, metric: str) -> str:
@@ -77,11 +64,11 @@ def speed_accuracy(table: pd.DataFrame, metric: str) -> str:
     def y(value: float) -> float:
         return 380 - 350 * (value - bottom) / (top - bottom)
 
-    parts = [_line(60, 380, 980, 380), _line(60, 30, 60, 380)]
+    parts = [line(60, 380, 980, 380), line(60, 30, 60, 380)]
     for tick in range(int(low), int(high) + 1):
-        parts += [_line(x(tick), 380, x(tick), 385), _text(x(tick), 400, f"{10.0**tick:g} s", "middle")]
+        parts += [line(x(tick), 380, x(tick), 385), text(x(tick), 400, f"{10.0**tick:g} s", "middle")]
     for value in np.linspace(bottom, top, 6):
-        parts += [_line(56, y(value), 60, y(value)), _text(52, y(value) + 4, f"{value:.2f}", "end")]
+        parts += [line(56, y(value), 60, y(value)), text(52, y(value) + 4, f"{value:.2f}", "end")]
     taken: list[tuple[float, float]] = []
     for name, log, value in zip(points.index, logs, values, strict=True):
         at_x, at_y = x(log), y(value)
@@ -90,10 +77,10 @@ def speed_accuracy(table: pd.DataFrame, metric: str) -> str:
             at_y += 12
         taken.append((at_x, at_y))
         right = at_x < 830
-        parts.append(_text(at_x + (8 if right else -8), at_y + 4, name, "start" if right else "end", colour(name)))
+        parts.append(text(at_x + (8 if right else -8), at_y + 4, name, "start" if right else "end", colour(name)))
     lowest = max(oy for _, oy in taken)
-    parts.append(_text(60, 18, f"mean {metric} (families) against median fit + score time"))
-    return _svg(1000, max(410, lowest + 10), parts, f"{metric} against time")
+    parts.append(text(60, 18, f"mean {metric} (families) against median fit + score time"))
+    return svg(1000, max(410, lowest + 10), parts, f"{metric} against time")
 
 
 def heat(value: float, low: float, high: float) -> str:

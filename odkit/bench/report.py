@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
+from odkit import pages
 from odkit.bench import figures, stats
 from odkit.bench.compare import compare_runs
 from odkit.bench.config import Protocol
@@ -33,13 +33,14 @@ def write_report(results: Results, out: str | Path, baseline: Results | None = N
 
 def report_html(results: Results, baseline: Results | None = None) -> str:
     """The page as text; `baseline` adds the section on what changed."""
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = pages.environment()
     environment.filters |= {"figure": _figure, "cells": _cells}
     cells = results.cells
     changes = None
     if baseline is not None:
         changes = compare_runs(results, baseline)
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        sorting=pages.SORTING,
         suite=results.suite,
         suite_sha=results.suite_sha,
         config=results.config_text,

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from odkit.cli import data, fitting, scoring
+from odkit.cli import data, fitting, reporting, scoring
 from odkit.cli.options import OPTIONS, Debug, Json
 
 __all__ = ["app", "main"]
@@ -23,6 +23,9 @@ odkit score payments.csv --id payment_id --on-text drop --out scored.csv
 odkit fit january.parquet -o january.odkit
 odkit score february.parquet --model january.odkit --out scored.parquet
     [dim]learn once what is normal, score new rows with it[/dim]
+
+odkit report scored.parquet --model january.odkit --data february.parquet -o report.html
+    [dim]one page: what is strange, why, when and where[/dim]
 
 odkit detectors
     [dim]which detector for which data[/dim]
@@ -43,6 +46,7 @@ app = typer.Typer(name="odkit", help="Find outliers in tables, and say why they 
 app.command(epilog=scoring.EXAMPLES, no_args_is_help=True)(scoring.score)
 app.command(epilog=fitting.EXAMPLES, no_args_is_help=True)(fitting.fit)
 app.command(no_args_is_help=True)(fitting.inspect)
+app.command(epilog=reporting.EXAMPLES, no_args_is_help=True)(reporting.report)
 app.add_typer(data.datasets, name="datasets")
 
 

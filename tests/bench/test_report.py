@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ from odkit.bench.contestants import canonical_json
 from odkit.bench.ledger import Ledger
 from odkit.bench.report import report_html, write_report
 from odkit.bench.tables import read_results
+from tests.browser import draw, needs_browser
 
 DETECTORS = [f"{library}.D{i}" for library in ("odkit", "pyod") for i in range(5)]
 PROTOCOL = {"mode": "contaminated", "split": "stratified"}
@@ -101,25 +100,16 @@ def test_the_page_says_what_changed(results, tmp_path):
     assert table.loc["odkit.D0", ["P(same)", "largest"]].tolist() == [1.0, 0.0]
 
 
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+@needs_browser
 def test_a_browser_draws_the_page_and_sorts_a_table(results, tmp_path):
     write_report(results, tmp_path / "page.html")
-    page = (tmp_path / "page.html").read_text()
-    click = "<script>document.querySelectorAll('table.sort')[2].tHead.rows[0].cells[0].click()</script></body>"
-    (tmp_path / "clicked.html").write_text(page.replace("</body>", click))
-    browser = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=2000",
-    ]  # fmt: skip
-    drawn = subprocess.run(
-        [*browser, "--dump-dom", f"file://{tmp_path / 'clicked.html'}"], capture_output=True, text=True, timeout=120
-    ).stdout
-    headline = drawn.split('class="sort"')[3]
+    click = "document.querySelectorAll('table.sort')[2].tHead.rows[0].cells[0].click()"
+    drawn = draw((tmp_path / "page.html").read_text(), tmp_path, script=click)
+    headline = drawn.dom.split('class="sort"')[3]
     names = re.findall(r"<tr><td[^>]*>((?:odkit|pyod)\.D\d)</td>", headline)
     assert names == sorted(DETECTORS)
-    picture = ["--window-size=1200,3000", f"--screenshot={tmp_path / 'page.png'}", f"file://{tmp_path / 'page.html'}"]
-    subprocess.run([*browser, *picture], capture_output=True, timeout=120)
-    assert (tmp_path / "page.png").stat().st_size > 50_000  # an empty page of this size takes some 15 kB
+    assert drawn.console == []
+    assert drawn.picture > 50_000  # an empty page of this size takes some 15 kB
 
 
 def invoke(*arguments, code: int = 0) -> str:

@@ -1,0 +1,267 @@
+"""What a report is made of: the scored file and, where they are given, the rows that were scored and the model."""
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from odkit import model_file
+from odkit.jobs import single
+from odkit.jobs.columns import Columns, check_present
+from odkit.jobs.tables import Table, read
+from odkit.metrics.ranking import truth
+from odkit.words import instead, listed
+
+__all__ = ["Material", "gather"]
+
+RESULT = re.compile(r"anomaly_score|is_outlier|truth_is_outlier|p_value|top_[0-9]+(_share)?")
+TRUTH = "truth_is_outlier"
+MAX_GROUPS = 50  # a text column of more values names rows, not groups
+
+
+@dataclass(frozen=True)
+class Material:
+    """Rows in the order of the scored file, each read once.
+
+    Attributes
+    ----------
+    name : the scored file or folder
+    files : dicts of name, bytes and rows of all files that were read
+    scored : the scored table
+    keys : its columns that name a row
+    score : anomaly scores, NaN for rows without one
+    flagged : what the detector said
+    data : the rows that were scored, aligned with `scored`, or None
+    columns : the features of `data`, or None
+    X : `data` as the numbers that the model sees, or None
+    model, card : the model and what `odkit inspect` says of it, or None
+    is_outlier : the truth, or None
+    time, group : a column each, or None
+    notes : sentences that a person should read
+    """
+
+    name: str
+    files: list[dict[str, Any]]
+    scored: pd.DataFrame
+    keys: list[str]
+    score: NDArray[np.float64]
+    flagged: NDArray[np.bool_]
+    data: pd.DataFrame | None
+    columns: Columns | None
+    X: pd.DataFrame | None
+    model: single.Fitted | None
+    card: dict[str, Any] | None
+    is_outlier: NDArray[np.bool_] | None
+    time: pd.Series | None
+    group: pd.Series | None
+    notes: list[str]
+
+
+def gather(
+    scored: str | PathLike,
+    *,
+    model: str | PathLike | None = None,
+    data: Sequence[str | PathLike] = (),
+    labels: str | None = None,
+    time: str | None = None,
+    group: str | None = None,
+) -> Material:
+    """Read what a report needs.
+
+    Parameters
+    ----------
+    scored : file written by `odkit score --out`, or the folder of a scoring job
+    model : model file that gave the scores; with `data`, it says why rows are anomalous
+    data : files that were scored
+    labels, time, group : columns of `scored` or `data`: the truth (0 and 1, or false and true), when a row was
+        measured, what it belongs to. Default: `truth_is_outlier`, the first dates, the first text of few values.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        The message names the file or column and what is wrong.
+    """
+    notes: list[str] = []
+    paths = _files(Path(scored), notes)
+    plain = read(paths)
+    for name in ("anomaly_score", "is_outlier"):
+        if name not in plain.frame.columns:
+            raise ValueError(
+                f"{Path(scored).name} has no column {name!r}, so it is no scored file; its columns are "
+                f"{listed(plain.frame.columns)}. Write one with odkit score --out"
+            )
+    keys = [name for name in plain.frame.columns if not RESULT.fullmatch(name)]
+    files = _described(paths, plain)
+    frame, rows = plain.frame, None
+    fitted = None if model is None else single.load(model)
+    if data:
+        known = fitted.columns if fitted is not None and fitted.columns is not None else Columns(())
+        # a key that looks like a number in one file may be text in the other
+        text = [*(key for key in keys if key not in known.names), *known.text]
+        frame, table = read(paths, text=text).frame, read(data, text=text)
+        files += _described(data, table)
+        rows = _aligned(frame, keys, _numbered(table, data, keys), Path(scored).name)
+    everything = frame if rows is None else pd.concat([frame, rows[rows.columns.difference(frame.columns)]], axis=1)
+    stamps = _time(everything, time)
+    columns, X = _features(fitted, rows, [*keys, labels, None if stamps is None else str(stamps.name)])
+    return Material(
+        name=Path(scored).name,
+        files=files,
+        scored=frame,
+        keys=keys,
+        score=frame["anomaly_score"].to_numpy(np.float64, na_value=np.nan),
+        flagged=_flags(frame["is_outlier"]),
+        data=rows,
+        columns=columns,
+        X=X,
+        model=fitted,
+        card=None if model is None else model_file.inspect(model),
+        is_outlier=_truth(everything, labels),
+        time=stamps,
+        group=_group(everything, group, keys, stamps),
+        notes=notes,
+    )
+
+
+def _files(path: Path, notes: list[str]) -> list[Path]:
+    """The scored file, or the parts in the folder of a job."""
+    if not path.is_dir():
+        return [path]
+    parts = sorted(path.glob("part-*.parquet"))
+    if not parts:
+        raise ValueError(f"{path} is a folder without part-*.parquet, so no scoring job has written to it")
+    if not (path / "_SUCCESS").exists():
+        notes.append(f"{path.name} has no _SUCCESS: the job has not finished, and rows are missing here")
+    return parts
+
+
+def _described(paths: Sequence[str | PathLike], table: Table) -> list[dict[str, Any]]:
+    return [
+        {"name": Path(path).name, "bytes": Path(path).stat().st_size, "rows": rows}
+        for path, rows in zip(paths, table.sizes, strict=True)
+    ]
+
+
+def _numbered(table: Table, paths: Sequence[str | PathLike], keys: Sequence[str]) -> pd.DataFrame:
+    """The data with the number of each row and its file, where the scored file names rows by them."""
+    made = {
+        "row": np.concatenate([np.arange(size) for size in table.sizes]).astype(str),
+        "file": np.repeat([Path(path).name for path in paths], table.sizes),
+    }
+    wanted = {name: made[name] for name in made if name in keys and name not in table.frame.columns}
+    return table.frame.assign(**wanted)
+
+
+def _aligned(scored: pd.DataFrame, keys: Sequence[str], data: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of `data` in the order of `scored`."""
+    shared = [key for key in keys if key in data.columns]
+    left, right = (frame[shared].astype(str) for frame in (scored, data))
+    if len(scored) == len(data) and left.equals(right):  # also where no key is shared: jobs keep the order of rows
+        return data.reset_index(drop=True)
+    if not shared:
+        raise ValueError(
+            f"{name} has {len(scored):,} rows and the data {len(data):,}, and no column that names rows is in both; "
+            "score with --id, or give the files that were scored"
+        )
+    index = pd.MultiIndex.from_frame(right)
+    if not index.is_unique:
+        raise ValueError(f"--data: {listed(shared)} do not name rows: {int(index.duplicated().sum()):,} are repeated")
+    places = index.get_indexer(pd.MultiIndex.from_frame(left))
+    if (places < 0).any():
+        lost = left[places < 0].iloc[0].to_dict()
+        raise ValueError(
+            f"--data: {int((places < 0).sum()):,} of {len(scored):,} rows of {name} are not in it, the first is {lost}"
+        )
+    return data.iloc[places].reset_index(drop=True)
+
+
+def _features(
+    fitted: single.Fitted | None, rows: pd.DataFrame | None, apart: Sequence[str | None]
+) -> tuple[Columns | None, pd.DataFrame | None]:
+    if rows is None:
+        return None, None
+    columns = None if fitted is None else fitted.columns
+    if columns is None:
+        names = [name for name in rows.columns if name not in apart and not RESULT.fullmatch(name)]
+        if fitted is not None and hasattr(fitted.detector, "feature_names_in_"):
+            names = fitted.detector.feature_names_in_.tolist()
+            check_present(names, rows)
+        columns, _ = Columns.learn(rows, names, on_text="drop")
+        wanted = len(columns.names) if fitted is None else fitted.detector.n_features_in_
+        if wanted != len(columns.names):
+            raise ValueError(
+                f"--model takes {wanted} columns and the data have {len(columns.names)} of numbers: "
+                f"{listed(columns.names)}; fit the model with odkit fit, which keeps their names"
+            )
+    return columns, columns.numbers(rows)[0]
+
+
+def _flags(column: pd.Series) -> NDArray[np.bool_]:
+    if column.dtype == object or pd.api.types.is_string_dtype(column):  # a CSV of which some rows have no score
+        column = column.map({True: True, False: False, "True": True, "False": False})
+    return column.astype("boolean").fillna(False).to_numpy(bool)
+
+
+def _pick(frame: pd.DataFrame, option: str, name: str) -> pd.Series:
+    if name not in frame.columns:
+        raise ValueError(f"{option}: no column {name!r}; {instead(name, frame.columns)}")
+    return frame[name]
+
+
+def _truth(frame: pd.DataFrame, name: str | None) -> NDArray[np.bool_] | None:
+    if name is None and TRUTH not in frame.columns:
+        return None
+    column = _pick(frame, "--labels", name or TRUTH)
+    words = {"true": 1, "false": 0, "1": 1, "0": 0, "1.0": 1, "0.0": 0}
+    coded = column.astype(str).str.lower().map(words)
+    if coded.isna().any():
+        odd = column[coded.isna()].iloc[0]
+        raise ValueError(f"--labels: {column.name!r} holds {odd!r}; 0 and 1, or false and true are needed (1: outlier)")
+    return truth(coded.to_numpy(bool))
+
+
+def _time(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
+    """A column as dates, or as numbers where it is asked for and holds them."""
+    if name is not None:
+        column = _pick(frame, "--time", name)
+        stamps = _dates(column)
+        if stamps is None:
+            stamps = pd.to_numeric(column, errors="coerce")
+            if stamps.isna().all():
+                raise ValueError(f"--time: {name!r} holds neither dates nor numbers, but {column.iloc[0]!r}")
+        return stamps.rename(name)
+    candidates = (frame[each] for each in frame.columns if each != "file" and not RESULT.fullmatch(each))
+    return next((stamps for column in candidates if (stamps := _dates(column)) is not None), None)
+
+
+def _dates(column: pd.Series) -> pd.Series | None:
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return column if column.dt.tz is None else column.dt.tz_convert("UTC").dt.tz_localize(None)
+    first = column.dropna().astype(str).head(50)
+    dated = first.str.contains(r"^\d{4}-\d\d?-\d\d?|^\d\d?[./]\d\d?[./]\d{2,4}", regex=True)
+    if column.dtype.kind in "biuf" or first.empty or not dated.all():
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of a format that changes from row to row
+        stamps = pd.to_datetime(column, errors="coerce", utc=True).dt.tz_localize(None)
+    return stamps if stamps.notna().mean() > 0.9 else None
+
+
+def _group(frame: pd.DataFrame, name: str | None, keys: Sequence[str], time: pd.Series | None) -> pd.Series | None:
+    if name is not None:
+        return _pick(frame, "--group", name).astype(str)
+    for each in [*keys, *(other for other in frame.columns if other not in keys)]:
+        column = frame[each]
+        is_text = column.dtype.kind not in "biufMm" and not RESULT.fullmatch(each)
+        if is_text and (time is None or each != time.name) and 2 <= column.nunique() <= min(MAX_GROUPS, len(frame) / 5):
+            if pd.to_numeric(column, errors="coerce").notna().all():  # a key of numbers that was read as text
+                continue
+            return column.astype(str)
+    return None

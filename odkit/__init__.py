@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 _SHELF = {
     "AutoEncoder": "odkit.detectors.autoencoder",
     "Autoregression": "odkit.series.autoregression",
-    "ClassConditionalGaussian": "odkit.images.open_set",
+    "ClassConditionalGaussian": "odkit.images.class_conditional_gaussian",
     "Conformal": "odkit.decide.conformal",
     "Consensus": "odkit.detectors.consensus",
     "CorrelatedVote": "odkit.series.correlated_vote",

@@ -15,7 +15,7 @@ __all__ = ["DETECTORS", "Entry", "detector_class", "table"]
 class Entry(NamedTuple):
     """One detector: `module` and `cls` say where it is, the rest in a few words when to take it.
 
-    `data` is "rows" (in any order) or "series" (rows are time steps, in order).
+    `data` is "rows" (in any order), "series" (rows are time steps, in order) or "images" (from Python only).
     """
 
     module: str
@@ -41,6 +41,13 @@ DETECTORS = {
         cost="n order per channel; memory as the data",
         fails="slow drifts; level shifts after their first steps; errors that change with the season",
         data="series",
+    ),
+    "class-conditional-gaussian": Entry(
+        "odkit.images.class_conditional_gaussian",
+        "ClassConditionalGaussian",
+        assumes="labelled rows, each known class one cloud, as in features of a network trained on these classes",
+        cost="fit n d^2 + d^3, score K d^2 per row; memory d^2, K d^2 with a covariance for each class",
+        fails="the network maps unknown things into a known cloud; classes that differ in shape only",
     ),
     "consensus": Entry(
         "odkit.detectors.consensus",
@@ -86,6 +93,20 @@ DETECTORS = {
         cost="fit n log n, score log n per row in few columns, n per row in many; memory as the data",
         fails="regions of very different density; groups of anomalies; hundreds of noisy columns",
     ),
+    "latent-gmm": Entry(
+        "odkit.images.latent_gmm",
+        "LatentGMM",
+        assumes="an encoder, or rows, in which each known class is one or a few clouds",
+        cost="that of the encoder; fit n d^2, score K d^2 per row; memory K d^2",
+        fails="the encoder maps unknown things onto known ones; classes with fewer rows than latents",
+    ),
+    "level-mahalanobis": Entry(
+        "odkit.images.level_mahalanobis",
+        "LevelMahalanobis",
+        assumes="features of a frozen network on several levels, normal images one elliptical cloud on each",
+        cost="per level fit n d^2 + d^3, score d^2; memory d^2",
+        fails="several kinds of normal images; one level alone tells more than the sum of all",
+    ),
     "mahalanobis": Entry(
         "odkit.detectors.mahalanobis",
         "Mahalanobis",
@@ -115,6 +136,14 @@ DETECTORS = {
         fails="anomalies of shape; trends; dips towards the mean",
         data="series",
     ),
+    "patch-gaussian": Entry(
+        "odkit.images.patch_gaussian",
+        "PatchGaussian",
+        assumes="normal images show the same thing in the same place; gives a map of where it is unusual",
+        cost="per position fit n d^2 + d^3, score d^2; memory 2 d^2 bytes per position",
+        fails="objects that are shifted or turned; fewer than a hundred images; tiny defects",
+        data="images",
+    ),
     "pca-reconstruction": Entry(
         "odkit.detectors.pca_reconstruction",
         "PCAReconstruction",
@@ -142,7 +171,7 @@ DETECTORS = {
 
 
 def table() -> list[dict[str, str]]:
-    """One dict per detector: name, for (rows or series), assumes, fails where, cost."""
+    """One dict per detector: name, for (rows, series or images), assumes, fails where, cost."""
     return [
         {
             "name": name,

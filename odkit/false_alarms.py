@@ -17,7 +17,7 @@ from odkit.base import Detector
 from odkit.kernels.cpu import quantiles
 from odkit.mergeable import Mergeable
 
-__all__ = ["FalseAlarms"]
+__all__ = ["FalseAlarms", "warn_of_few"]
 
 LEFT_OUT_ROWS = 32_768  # rows a leave-one-out threshold is read from: it meets a nominal 1 % to 0.06 points
 
@@ -123,3 +123,15 @@ class FalseAlarms(Mergeable):
 
     def _merge_key(self) -> dict[str, Any]:
         return {**super()._merge_key(), "threshold == 'prequential'": self._rule() == "prequential"}
+
+
+def warn_of_few(who: str, n: int, what: str, fpr: float, advice: str) -> None:
+    """Warn where a conformal threshold cannot keep its promise: below 1 / fpr - 1 reference scores."""
+    needed = math.ceil(1 / fpr - 1 - 1e-9)
+    if n < needed:
+        warnings.warn(
+            f"{who}: {n} {what} are too few for a threshold at fpr={fpr:g}, which needs {needed}: more than that "
+            f"share of the normal ones will be flagged. {advice}",
+            UserWarning,
+            stacklevel=3,
+        )

@@ -49,11 +49,7 @@ RECORDS = {
 
 # what a model may be made of beside the detectors of the catalog
 PARTS = {
-    "ClassConditionalGaussian": "odkit.images.open_set",
     "Conformal": "odkit.decide.conformal",
-    "LatentGMM": "odkit.images.latent_gmm",
-    "LevelMahalanobis": "odkit.images.level_mahalanobis",
-    "PatchGaussian": "odkit.images.patch_gaussian",
     "Pipeline": "sklearn.pipeline",
     "TailOdds": "odkit.detectors.tail_odds",
     "Threshold": "odkit.decide.thresholds",

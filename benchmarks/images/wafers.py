@@ -1,18 +1,21 @@
 """Unknown defect patterns on synthetic wafers: a sparse network at full resolution against a dense one on 64 x 64 bins.
 
-    python -m benchmarks.images.wafers [--size 1000] [--train 100] [--test 60] [--epochs 8] [--seeds 0 1]
+    python -m benchmarks.images.wafers [--size 1000] [--train 100] [--test 60] [--epochs 8] [--seeds 0 1] [--keep FILE]
 
 Two of the nine patterns are left out in turn; both networks are trained on the others with the same widths, steps,
 moves and seeds, and the same scores are read off their latents. Every training runs in a process of its own on one
-thread; seconds are CPU seconds, memory is the peak of the process.
+thread; seconds are CPU seconds, memory is the peak of the process. `--keep` writes every result to a file of JSON lines
+and does not run again what is in it.
 """
 
 import argparse
+import json
 import multiprocessing
 import resource
 import time
 import warnings
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
@@ -88,6 +91,12 @@ def _moved(image, move: int):
     return turned.flip(1) if move % 2 else turned
 
 
+def name_of(job: tuple) -> list:
+    """What tells results apart, as JSON has it."""
+    kind, left_out, seed, options = job
+    return [kind, list(left_out), seed, options.size, options.train, options.test, options.epochs]
+
+
 def run(job: tuple) -> dict:
     kind, left_out, seed, options = job
     import torch
@@ -129,8 +138,8 @@ def run(job: tuple) -> dict:
         auroc[name] = roc_auc_score(novel, -detector.score_samples(latents.astype(np.float64)))
     accuracy = (encoder.classes_[logits[~novel].argmax(axis=1)] == truth[~novel]).mean()
     return {
-        "job": job[:3],
-        "accuracy": accuracy,
+        "job": name_of(job),
+        "accuracy": float(accuracy),
         **auroc,
         "train s": trained,
         "ms/map": 1e3 * scored,
@@ -145,9 +154,10 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=60, help="maps of each pattern")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--keep", type=Path, help="file of results")
     options = parser.parse_args()
     print(machine())
-    print(vars(options), "maps: random_state 1000 + seed (train), 2000 + seed (test)")
+    print(vars(options), "\nmaps: random_state 1000 + seed (train), 2000 + seed (test)")
     jobs = [
         (kind, left_out, seed, options)
         for seed in options.seeds
@@ -156,11 +166,18 @@ def main() -> None:
     ]
     columns = ["accuracy", "max softmax", "one Gaussian", "tied", "relative", "LatentGMM", "train s", "ms/map", "MiB"]
     print(f"\n{'left out':20} seed {'network':8}" + "".join(f"{name:>13}" for name in columns))
+    known = {}
+    if options.keep and options.keep.exists():
+        known = {str(r["job"]): r for r in map(json.loads, options.keep.read_text().splitlines())}
     results = []
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        for result in pool.imap(run, jobs):
+        for job in jobs:
+            result = known.get(str(name_of(job))) or pool.apply(run, [job])
+            if options.keep and str(name_of(job)) not in known:
+                with options.keep.open("a") as file:
+                    file.write(json.dumps(result) + "\n")
             results.append(result)
-            kind, left_out, seed = result["job"]
+            kind, left_out, seed = result["job"][:3]
             cells = [100 * result[c] if c in columns[:6] else result[c] for c in columns]
             print(f"{', '.join(left_out):20} {seed:4} {kind:8}" + "".join(f"{c:13.1f}" for c in cells), flush=True)
     for kind in ("sparse", "dense"):

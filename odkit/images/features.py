@@ -2,7 +2,7 @@
 
 import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
 
@@ -139,9 +139,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         """
         self._validate_params()
         self._check()
-        parts = [list(levels) for levels in self.iterate(X)]
-        levels = [np.concatenate(level) for level in zip(*parts, strict=True)]
-        return np.concatenate(levels, axis=1) if self.output == "matrix" else levels
+        return self._joined(self.iterate(X))
 
     def iterate(self, X: Any) -> Iterator[list[NDArray[np.float32]]]:
         """The levels batch by batch, for sets of images whose maps do not fit in memory."""
@@ -149,17 +147,67 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
 
         from odkit.nets.hooks import listening
 
+        for batch, faults in self._batches(X):
+            with _one_at_a_time, torch.no_grad(), listening(self.model, self.layers) as outputs:
+                self.model(batch)
+                levels = [_host(self._pooled(name, outputs)) for name in self.layers]
+            yield _without(levels, faults)
+
+    def step_down(
+        self, X: Any, slope: Callable[[list[NDArray]], list[NDArray]], step: float
+    ) -> list[NDArray[np.float32]] | NDArray[np.float32]:
+        """Features after every pixel went one step in the direction in which a function of the features falls.
+
+        Parameters
+        ----------
+        X : as in `transform`
+        slope : callable
+            Takes the levels of a batch and gives the gradient of the function at each of them, in their shapes.
+        step : float
+            How far, in units of the pixels (of the numbers in a torch tensor); all pixels go equally far.
+
+        Returns
+        -------
+        as `transform`
+        """
+        import torch
+
+        from odkit.nets.hooks import listening
+
+        self._validate_params()
+        self._check()
+        std = 1.0 if isinstance(X, torch.Tensor) else np.asarray(self.std, np.float32).reshape(-1, 1, 1)
+
+        def moved() -> Iterator[list[NDArray[np.float32]]]:
+            for batch, faults in self._batches(X):
+                with _one_at_a_time, torch.enable_grad(), listening(self.model, self.layers) as outputs:
+                    x = batch.detach().clone().requires_grad_()
+                    self.model(x)
+                    levels = [self._pooled(name, outputs) for name in self.layers]
+                    slopes = slope([_host(level) for level in levels])
+                    falls = [torch.tensor(part).to(level) for part, level in zip(slopes, levels, strict=True)]
+                    (gradient,) = torch.autograd.grad(levels, x, falls)
+                    outputs.clear()
+                    with torch.no_grad():
+                        self.model(x - torch.as_tensor(step / std).to(x) * gradient.sign())
+                    levels = [self._pooled(name, outputs) for name in self.layers]
+                yield _without([_host(level) for level in levels], faults)
+
+        return self._joined(moved())
+
+    def _joined(self, parts: Iterator[list[NDArray]]) -> list[NDArray[np.float32]] | NDArray[np.float32]:
+        levels = [np.concatenate(level) for level in zip(*[list(levels) for levels in parts], strict=True)]
+        return np.concatenate(levels, axis=1) if self.output == "matrix" else levels
+
+    def _batches(self, X: Any) -> "Iterator[tuple[torch.Tensor, dict[int, str]]]":
+        """What the model takes, where it is, batch by batch."""
+        import torch
+
         parameter = next(iter(self.model.parameters()), torch.empty(0))
         ready = isinstance(X, torch.Tensor)
         source = ((batch, {}) for batch in X.split(self.batch_size)) if ready else self._prepared(X)
         for batch, faults in source:
-            with _one_at_a_time, torch.no_grad(), listening(self.model, self.layers) as outputs:
-                self.model(torch.as_tensor(batch, dtype=parameter.dtype, device=parameter.device))
-                levels = [self._pooled(name, outputs) for name in self.layers]
-            for number in faults:
-                for level in levels:
-                    level[number] = np.nan
-            yield levels
+            yield torch.as_tensor(batch, dtype=parameter.dtype, device=parameter.device), faults
 
     def _prepared(self, X: Any) -> Iterator[tuple[NDArray[np.float32], dict[int, str]]]:
         size = self.size if self.size is None or isinstance(self.size, tuple) else (int(self.size), int(self.size))
@@ -169,10 +217,10 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
                 said = "; ".join(faults.values())
                 if self.on_error == "raise":
                     raise ValueError(f"FeaturePyramid: {said}. Use on_error='nan' to go on without them.")
-                warnings.warn(f"FeaturePyramid: features are NaN where {said}", UserWarning, stacklevel=4)
+                warnings.warn(f"FeaturePyramid: features are NaN where {said}", UserWarning, stacklevel=5)
             yield (pixels - mean) / std, faults
 
-    def _pooled(self, name: str, outputs: "dict[str, torch.Tensor]") -> NDArray[np.float32]:
+    def _pooled(self, name: str, outputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         if name not in outputs:
             raise ValueError(f"FeaturePyramid: layer {name!r} is never called in a pass of the model; name another one")
         level = outputs[name]
@@ -183,7 +231,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
                 f"FeaturePyramid: layer {name!r} puts out shape {tuple(level.shape)}; maps (n, channels, height, width)"
                 f"{' are needed' if self.pool is None else ' or rows (n, channels) are needed'}"
             )
-        return level.float().cpu().numpy().copy()
+        return level
 
     def _check(self) -> None:
         if len(self.layers) == 0:
@@ -196,3 +244,14 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
             raise ValueError(f"FeaturePyramid: size={self.size!r} is no pair (height, width) of positive whole numbers")
         if not hasattr(self.model, "named_modules"):
             raise ValueError(f"FeaturePyramid: model is a {type(self.model).__name__}; a torch.nn.Module is needed")
+
+
+def _host(level: "torch.Tensor") -> NDArray[np.float32]:
+    return level.detach().float().cpu().numpy().copy()
+
+
+def _without(levels: list[NDArray[np.float32]], faults: dict[int, str]) -> list[NDArray[np.float32]]:
+    """Levels with NaN for the images that could not be read."""
+    for level in levels:
+        level[list(faults)] = np.nan
+    return levels

@@ -1,7 +1,6 @@
 """A Gaussian at every position of the feature maps (Defard, Setkov, Loesch and Audigier, PaDiM, 2020)."""
 
 import math
-import warnings
 from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any, Self
@@ -14,6 +13,8 @@ from sklearn.utils import check_random_state
 from odkit import kernels
 from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted, fit_context
 from odkit.base import Detector, DetectorTags
+from odkit.false_alarms import warn_of_few
+from odkit.images.reading import image_size, level_batches
 from odkit.kernels.cpu import quantiles
 from odkit.kernels.cpu.patches import LANES
 from odkit.kernels.cpu.pixels import top_mean
@@ -25,8 +26,8 @@ class PatchGaussian(Detector):
     """Where in an image something is unusual: a heat map per image, and the image's score from it.
 
     Assumes that all images show the same thing in the same place: what is normal at one position is learnt there and
-    nowhere else. It fails on objects that are shifted or turned, with fewer images than some three per channel, and
-    for defects much smaller than a cell of the grid.
+    nowhere else. It fails on objects that are shifted or turned, with fewer than some hundred images, and for defects
+    much smaller than a cell of the grid.
 
     Parameters
     ----------
@@ -36,9 +37,9 @@ class PatchGaussian(Detector):
     grid : "first", int or (height, width), default="first"
         Positions: those of the first level, of the level with that number, or any others. Larger maps are averaged,
         smaller ones repeated.
-    n_channels : int or None, default=100
-        Channels drawn at random from all levels together; None, or as many as there are, keeps all. All are better
-        where they can be afforded: memory and time grow with the square.
+    n_channels : int or None, default=200
+        Numbers per position: random mixtures of the channels of all levels, by orthonormal weights. None, or as many as
+        there are, keeps the channels as they are: better, where time and memory, which grow with the square, allow it.
     eps : float > 0, default=0.01
         Variance added to every direction, in squared units of the features.
     sigma : float >= 0, default=4.0
@@ -56,12 +57,12 @@ class PatchGaussian(Detector):
     device : str or None, default=None
         None or "cpu"; "cuda", "cuda:1" for torch.
     random_state : int, RandomState or None, default=0
-        Draws the channels.
+        Draws the mixtures.
 
     Attributes
     ----------
-    channels_ : ndarray of shape (d,)
-        The channels drawn, numbered through all levels.
+    mixture_ : ndarray of shape (d, number of channels), float32, or None
+        Weights of the mixtures; None: the channels as they are.
     grid_ : tuple of 2 ints
     location_ : ndarray of shape (d, P), float32
         Means at the P positions of the grid.
@@ -78,8 +79,9 @@ class PatchGaussian(Detector):
     -----
     **Score:** minus the image score of the map of Mahalanobis distances, in standard deviations, at most 0.
     **Cost:** fit O(P (n d^2 + d^3)), a score O(P d^2); memory 2 P d^2 bytes, and 4 n P d bytes while fitting.
-    **Source:** Defard et al., section III. Ours: thresholds from leave-one-out maps in closed form, upsampling and blur
-    as one matrix per axis, packed triangles in place of inverses.
+    **Source:** Defard et al., section III, with the mixtures of Kim, Kim, Yoo and Lee (Semi-orthogonal embedding, 2021)
+    in place of a random choice of channels. Ours: thresholds from leave-one-out maps in closed form, upsampling and
+    blur as one matrix per axis, packed triangles in place of inverses.
 
     Examples
     --------
@@ -118,7 +120,7 @@ class PatchGaussian(Detector):
         extractor: Any = None,
         *,
         grid: str | int | tuple[int, int] = "first",
-        n_channels: int | None = 100,
+        n_channels: int | None = 200,
         eps: float = 0.01,
         sigma: float = 4.0,
         image_score: str | tuple[str, float] = "max",
@@ -165,25 +167,23 @@ class PatchGaussian(Detector):
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Minus the image score of each image's map, shape (n,)."""
-        return -np.concatenate([self._image_scores(maps) for maps in self._maps(X)])
+        return -np.concatenate([top_mean(maps, self._share()) for maps in self._maps(X)])
 
     def mask(self, X: Any) -> NDArray[np.bool_]:
         """The pixels above `pixel_threshold_`, shape (n, height, width)."""
         return self.anomaly_map(X) > self.pixel_threshold_
 
     def _absorb(self, X: Any) -> Self:
-        fresh = self.n_samples_seen_ == 0
-        Z = np.concatenate([self._features(levels, reset=fresh and not i) for i, levels in enumerate(self._levels(X))])
+        k, fresh = kernels.on(self.device), self.n_samples_seen_ == 0
+        batches = enumerate(self._levels(X))
+        Z = np.concatenate([k.numpy(self._vectors(levels, reset=fresh and not i)) for i, levels in batches])
         n = self.n_samples_seen_ + len(Z)
         if n < 3:
             raise ValueError(f"PatchGaussian: {n} images are too few for a covariance and a threshold; give 3 or more")
         if fresh:
-            self.output_size_ = self._size_of(X)
-        k = kernels.on(self.device)
-        before: tuple = ()
-        if not fresh:
-            before = (self.n_samples_seen_, k.array(self.location_), k.array(self.packed_))
-        fitted = k.patches.absorb(k.array(Z), float(self.eps), *before, n_jobs=self._threads())
+            self.output_size_ = self._map_size(X)
+        before = () if fresh else (self.n_samples_seen_, k.array(self.location_), k.array(self.packed_))
+        fitted = k.patches.absorb(k.array(Z), float(self.eps), *before, n_jobs=joblib.effective_n_jobs(self.n_jobs))
         location, packed, left_out = (k.numpy(part) for part in fitted)
         for array in (location, packed):
             array.flags.writeable = False  # fitted state: a device keeps its copy as long as the array lives
@@ -195,20 +195,14 @@ class PatchGaussian(Detector):
 
     def _calibrate(self, squares: NDArray) -> None:
         """Image and pixel thresholds from squared leave-one-out distances (n, P)."""
-        n, needed = len(squares), math.ceil(1 / self.fpr - 1 - 1e-9)
-        if n < needed:
-            warnings.warn(
-                f"PatchGaussian: {n} images are too few for a threshold at fpr={self.fpr:g}, which needs {needed}: "
-                "normal images will be flagged more often. Raise fpr or give more images.",
-                UserWarning,
-                stacklevel=5,
-            )
+        n = len(squares)
+        warn_of_few("PatchGaussian", n, "images", self.fpr, "Raise fpr or give more images.")
         scores, highest = [], np.empty(0, np.float32)
         n_pixels = n * math.prod(self.output_size_)
         n_highest = n_pixels - quantiles.conformal_rank(n_pixels, self.fpr) + 1
         for start in range(0, n, self.batch_size):
             maps = self._widened(squares[start : start + self.batch_size])
-            scores.append(self._image_scores(maps))
+            scores.append(top_mean(maps, self._share()))
             highest = np.concatenate([highest, maps.ravel()])
             if len(highest) > n_highest:  # no more than the pixels that can be above the threshold is kept
                 highest = np.partition(highest, len(highest) - n_highest)[-n_highest:]
@@ -217,69 +211,59 @@ class PatchGaussian(Detector):
 
     def _check_state(self) -> None:
         """Refuse a state that the compiled kernel, which checks no bounds, must not see."""
-        d, P = len(self.channels_), math.prod(self.grid_)
-        n_channels = sum(channels for channels, _, _ in self.level_shapes_)
+        d, P = len(self.location_), math.prod(self.grid_)
+        total = sum(channels for channels, _, _ in self.level_shapes_)
+        mixture = np.empty((total, total), np.float32) if self.mixture_ is None else self.mixture_
         fine = (
-            self.channels_.dtype.kind == "i"
-            and 0 < d == len(np.unique(self.channels_))
-            and 0 <= self.channels_.min() <= self.channels_.max() < n_channels
+            mixture.shape == (d, total)
             and min(*self.grid_, *self.output_size_) >= 1
             and len(self.grid_) == len(self.output_size_) == 2
             and self.location_.shape == (d, P)
             and self.packed_.shape == (-(-P // LANES), d * (d + 1) // 2, LANES)
-            and self.location_.dtype == self.packed_.dtype == np.float32
+            and {array.dtype for array in (mixture, self.location_, self.packed_)} == {np.dtype(np.float32)}
+            and all(
+                np.isfinite(array).all()
+                for array in (self.location_, self.packed_, () if self.mixture_ is None else mixture)
+            )
         )
-        if not fine or not np.isfinite(self.location_).all() or not np.isfinite(self.packed_).all():
+        if not fine:
             raise ValueError(
                 f"PatchGaussian: location_ {np.shape(self.location_)} and packed_ {np.shape(self.packed_)} do not fit "
-                f"the channels_ and the grid_ {self.grid_}, or are not finite float32 numbers"
+                f"mixture_ and the grid_ {self.grid_}, or are not finite float32 numbers"
             )
 
     def _maps(self, X: Any) -> Iterator[NDArray[np.float32]]:
         check_is_fitted(self, "packed_")
-        k = kernels.on(self.device)
+        k, n_jobs = kernels.on(self.device), joblib.effective_n_jobs(self.n_jobs)
         location, packed = k.array(self.location_), k.array(self.packed_)
         for levels in self._levels(X):
-            Z = k.array(self._features(levels, reset=False))
-            yield self._widened(k.numpy(k.patches.packed_triangular_distance(Z, location, packed, self._threads())))
+            Z = self._vectors(levels, reset=False)
+            yield self._widened(k.numpy(k.patches.packed_triangular_distance(Z, location, packed, n_jobs)))
 
     def _widened(self, squares: NDArray) -> NDArray[np.float32]:
         k = kernels.on(self.device)
         distances = np.sqrt(squares, dtype=np.float32, casting="same_kind").reshape(-1, *self.grid_)
         return k.numpy(k.patches.smooth(k.array(distances), self.output_size_, float(self.sigma)))
 
-    def _image_scores(self, maps: NDArray) -> NDArray[np.float64]:
-        share = {"max": 0.0, "mean": 1.0}[self.image_score] if isinstance(self.image_score, str) else self._top_share()
-        return top_mean(maps, share)
-
-    def _top_share(self) -> float:
+    def _share(self) -> float:
+        """Share of the pixels that the image's score is the mean of; 0 for the largest one."""
         rule = self.image_score
+        if isinstance(rule, str):
+            return {"max": 0.0, "mean": 1.0}[rule]
         if not (len(rule) == 2 and rule[0] == "top" and isinstance(rule[1], Real) and 0 < rule[1] <= 1):
             raise ValueError(f"PatchGaussian: image_score={rule!r} is no ('top', share) with a share in (0, 1]")
         return float(rule[1])
 
-    def _levels(self, X: Any) -> Iterator[list[NDArray]]:
-        """Batches of levels, each a list of arrays (m, channels, height, width)."""
-        if self.extractor is not None:
-            if hasattr(self.extractor, "iterate"):
-                yield from self.extractor.iterate(X)
-            else:
-                yield self.extractor.transform(X)
-            return
-        if not isinstance(X, list | tuple) or not X or any(np.ndim(level) != 4 for level in X):
-            raise ValueError(
-                "PatchGaussian: without an extractor X must be a list of levels, arrays (n, channels, height, width)"
-            )
-        levels = [np.asarray(level) for level in X]
-        if len({len(level) for level in levels}) > 1 or len(levels[0]) == 0:
-            raise ValueError(f"PatchGaussian: the levels have {', '.join(str(len(level)) for level in levels)} images")
-        for start in range(0, len(levels[0]), self.batch_size):
-            yield [level[start : start + self.batch_size] for level in levels]
-
-    def _features(self, levels: list[NDArray], *, reset: bool) -> NDArray[np.float32]:
-        """One batch at the positions of the grid, shape (m, d, P)."""
+    def _vectors(self, levels: list[NDArray], *, reset: bool) -> Any:
+        """One batch at the positions of the grid, (m, d, P), on the device."""
         if any(level.ndim != 4 for level in levels):
             raise ValueError("PatchGaussian: the extractor gives rows, maps are needed; set its pool to None")
+        bad = sorted({int(i) for level in levels for i in np.flatnonzero(~np.isfinite(level).all(axis=(1, 2, 3)))})
+        if bad:
+            raise ValueError(
+                f"PatchGaussian: the features of {len(bad)} of {len(levels[0])} images of a batch are NaN or infinite, "
+                f"counted from 0 numbers {', '.join(map(str, bad[:5]))}; leave out images that cannot be read"
+            )
         shapes = [level.shape[1:] for level in levels]
         if reset:
             self._choose(shapes)
@@ -288,52 +272,31 @@ class PatchGaussian(Detector):
                 f"PatchGaussian: levels of shape {shapes} (channels, height, width) were given and "
                 f"{self.level_shapes_} were fitted; give images of the size that was fitted"
             )
-        first, parts = 0, []
-        for level in levels:
-            own = self.channels_[(self.channels_ >= first) & (self.channels_ < first + level.shape[1])] - first
-            first += level.shape[1]
-            if own.size:
-                maps = np.ascontiguousarray(level[:, own], dtype=np.float32)
-                parts.append(self._resampled(maps).reshape(len(maps), own.size, -1))
-        Z = np.concatenate(parts, axis=1)
-        if not np.isfinite(Z).all():
-            bad = np.flatnonzero(~np.isfinite(Z).all(axis=(1, 2)))
-            raise ValueError(f"PatchGaussian: the features of {bad.size} images of a batch are NaN or infinite")
-        return Z
-
-    def _resampled(self, maps: NDArray) -> NDArray:
         k = kernels.on(self.device)
-        return k.numpy(k.patches.resample(k.array(maps), self.grid_))
+        mixture = None if self.mixture_ is None else k.array(self.mixture_)
+        return k.patches.embed([k.array(np.asarray(level, np.float32)) for level in levels], mixture, self.grid_)
 
     def _choose(self, shapes: list[tuple[int, ...]]) -> None:
-        """The positions, the channels and the size of the maps."""
-        if isinstance(self.grid, tuple):
-            grid: tuple[int, ...] = self.grid
-        else:
-            number = 0 if isinstance(self.grid, str) else int(self.grid)
-            if number >= len(shapes):
-                raise ValueError(f"PatchGaussian: grid={number} is no level; there are {len(shapes)}, counted from 0")
-            grid = shapes[number][1:]
-        if isinstance(self.image_score, tuple):
-            self._top_share()
+        """The positions and the mixture of channels."""
+        self._share()
+        number = 0 if isinstance(self.grid, str) else self.grid
+        if isinstance(number, Integral) and number >= len(shapes):
+            raise ValueError(f"PatchGaussian: grid={number} is no level; there are {len(shapes)}, counted from 0")
+        height, width = number if isinstance(number, tuple) else shapes[number][1:]
         self.level_shapes_ = shapes
-        self.grid_ = (int(grid[0]), int(grid[1]))
+        self.grid_ = (int(height), int(width))
         total = sum(shape[0] for shape in shapes)
-        n_channels = min(self.n_channels or total, total)
-        drawn = check_random_state(self.random_state).permutation(total)[:n_channels]
-        self.channels_ = np.sort(drawn)
+        self.mixture_: NDArray[np.float32] | None = None
+        if self.n_channels is not None and self.n_channels < total:
+            drawn = check_random_state(self.random_state).normal(size=(total, self.n_channels))
+            self.mixture_ = np.ascontiguousarray(np.linalg.qr(drawn)[0].T, dtype=np.float32)
 
-    def _size_of(self, X: Any) -> tuple[int, int]:
-        if self.output_size is not None:
-            return int(self.output_size[0]), int(self.output_size[1])
-        if self.extractor is None:
-            return max((shape[1], shape[2]) for shape in self.level_shapes_)
-        size = getattr(self.extractor, "size", None)
-        if size is not None:
-            return (int(size), int(size)) if isinstance(size, Integral) else size
-        if isinstance(X, np.ndarray):
-            return X.shape[1:3]
-        raise ValueError("PatchGaussian: the size of the maps is unknown; give output_size=(height, width)")
+    def _levels(self, X: Any) -> Iterator[list[NDArray]]:
+        return level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian")
 
-    def _threads(self) -> int:
-        return joblib.effective_n_jobs(self.n_jobs)
+    def _map_size(self, X: Any) -> tuple[int, int]:
+        largest = max(shape[1:] for shape in self.level_shapes_) if self.extractor is None else None
+        size = self.output_size or largest or image_size(X, self.extractor)
+        if size is None:
+            raise ValueError("PatchGaussian: the size of the maps is unknown; give output_size=(height, width)")
+        return int(size[0]), int(size[1])

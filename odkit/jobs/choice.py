@@ -8,7 +8,7 @@ from typing import Any
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
-from odkit.catalog import detector_class
+from odkit.catalog import DETECTORS, detector_class
 from odkit.jobs.single import load
 from odkit.words import instead
 
@@ -63,6 +63,8 @@ def make_detector(
     params : words like "n_neighbors=10"; values are numbers, true, false, none or text
     """
     cls = detector_class(name)
+    if DETECTORS[name.lower()].data == "images":
+        raise ValueError(f"{cls.__name__} takes images, not tables; use it from Python, as docs/images.md shows")
     given = dict(map(_parameter, params))
     if contamination is not None:
         given["contamination"] = contamination

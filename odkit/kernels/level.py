@@ -13,7 +13,7 @@ from odkit.kernels import Backend
 from odkit.kernels.cpu import shrinkage as algebra
 from odkit.kernels.cpu.moments import column_moments, merge_moments
 
-__all__ = ["Level", "check", "contributions", "distance_sq", "fit", "gather", "left_out_sq", "merge"]
+__all__ = ["Level", "check", "contributions", "distance_sq", "fit", "gather", "gradient", "left_out_sq", "merge"]
 
 ROUNDING = 4 * np.finfo(np.float64).eps  # a spread below this share of the values is rounding
 
@@ -137,6 +137,11 @@ def contributions(k: Backend, level: Level, X: NDArray, kind: str) -> NDArray[np
         return (X - level.location) * product
     precision = algebra.precision_diagonal(level.components, level.weights, level.floor)
     return np.divide(product**2, precision, out=np.zeros(X.shape), where=precision > 0)
+
+
+def gradient(k: Backend, level: Level, X: NDArray) -> NDArray[np.float64]:
+    """Gradient of the squared distance at each row of X, (n, d): 2 precision (x - location)."""
+    return 2 * _precision_product(k, level, X)
 
 
 def conditional_means(k: Backend, level: Level, X: NDArray) -> NDArray[np.float64]:

@@ -105,15 +105,25 @@ def test_image_scores(levels):
         np.testing.assert_allclose(-detector.score_samples(levels), expected, rtol=1e-5)
 
 
-def test_channels_and_grids(levels):
-    detector = PatchGaussian(n_channels=4, grid=1, output_size=(12, 8), random_state=3).fit(levels)
+def test_grids_and_sizes(levels):
+    detector = PatchGaussian(n_channels=4, grid=1, output_size=(12, 8)).fit(levels)
     assert detector.grid_ == (3, 2)
     assert detector.location_.shape == (4, 6)
     assert detector.anomaly_map(levels).shape == (130, 12, 8)
-    assert len(set(detector.channels_.tolist())) == 4
     assert PatchGaussian(grid=(2, 2)).fit(levels).grid_ == (2, 2)
+
+
+def test_mixtures_are_of_the_channels_side_by_side(levels):
+    detector = PatchGaussian(n_channels=4, sigma=0, random_state=3).fit(levels)
+    np.testing.assert_allclose(detector.mixture_ @ detector.mixture_.T, np.eye(4), atol=1e-6)
+    both = np.concatenate([levels[0], levels[1].repeat(2, axis=2).repeat(2, axis=3)], axis=1)
+    mixed = np.einsum("kc,nchw->nkhw", detector.mixture_, both)
+    by_hand = PatchGaussian(sigma=0).fit([mixed])
+    np.testing.assert_allclose(by_hand.anomaly_map([mixed]), detector.anomaly_map(levels), rtol=1e-3)
     other = PatchGaussian(n_channels=4, random_state=4).fit(levels)
-    assert other.channels_.tolist() != detector.channels_.tolist()
+    assert not np.allclose(other.mixture_, detector.mixture_)
+    for n_channels in (None, 8, 100):
+        assert PatchGaussian(n_channels=n_channels).fit(levels).mixture_ is None
 
 
 def test_the_blur_is_the_plain_one(levels):
@@ -130,7 +140,7 @@ def test_the_blur_is_the_plain_one(levels):
         ({}, lambda levels: levels[0], "list of levels"),
         ({}, lambda levels: [levels[0], levels[1][:9]], "levels have 130, 9 images"),
         ({}, lambda levels: [], "list of levels"),
-        ({}, lambda levels: [np.where(levels[0] > 3, np.nan, levels[0])], "NaN or infinite"),
+        ({}, lambda levels: [np.where(levels[0] > 3, np.nan, levels[0])], "features of .* images of a batch are NaN"),
         ({"grid": 2}, lambda levels: levels, "grid=2 is no level; there are 2"),
         ({"image_score": ("top", 2.0)}, lambda levels: levels, "no \\('top', share\\)"),
         ({"eps": 0.0}, lambda levels: levels, "eps"),

@@ -278,6 +278,7 @@ def test_detectors_are_chosen_in_words():
         ({"params": ["tails=none"]}, "ECOD has no parameter 'tails'; did you mean 'tail'"),
         ({"params": ["tail"]}, "--param 'tail': a name, an equals sign and a value"),
         ({"detector": "knn", "seed": 0}, "KNN draws no random numbers"),
+        ({"detector": "patch-gaussian"}, "PatchGaussian takes images, not tables; use it from Python"),
         ({"model": "m.odkit", "detector": "knn"}, "--detector belongs to the fit"),
         ({"model": "m.odkit", "params": ["a=1"]}, "--param belongs to the fit"),
         ({"model": "m.odkit", "seed": 0}, "--seed belongs to the fit"),

@@ -71,6 +71,17 @@ def test_the_way_to_and_from_the_grid(old, new):
     np.testing.assert_allclose(patches.smooth(maps[:, 0], shape, 0.0), plain[:, 0].numpy(), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("shape", [(4, 6), (2, 3), (5, 5)])
+def test_levels_on_a_grid(shape):
+    """Mixed before or after it is resampled, a level gives the same."""
+    rng = np.random.default_rng(0)
+    levels = [rng.normal(size=(3, 2, 4, 6)), rng.normal(size=(3, 5, 2, 3)), rng.normal(size=(3, 1, 9, 7))]
+    side_by_side = np.concatenate([patches.resample(level, shape) for level in levels], axis=1).reshape(3, 8, -1)
+    np.testing.assert_array_equal(patches.embed(levels, None, shape), side_by_side)
+    mixture = rng.normal(size=(4, 8))
+    np.testing.assert_allclose(patches.embed(levels, mixture, shape), mixture @ side_by_side, rtol=1e-10, atol=1e-12)
+
+
 def test_a_blur_wider_than_the_map_reflects_again_and_again():
     from scipy import ndimage
 
@@ -97,6 +108,15 @@ def test_the_torch_twins_give_the_same_numbers():
         rtol=1e-9,
     )
     maps = np.random.default_rng(3).normal(size=(2, 3, 6, 7))
+    levels = [maps, maps[:, :, ::2, ::2]]
+    for mixture in (None, np.random.default_rng(4).normal(size=(2, 6))):
+        given = None if mixture is None else k.array(mixture)
+        np.testing.assert_allclose(
+            k.numpy(k.patches.embed([k.array(level) for level in levels], given, (3, 4))),
+            patches.embed(levels, mixture, (3, 4)),
+            rtol=1e-9,
+            atol=1e-12,
+        )
     np.testing.assert_allclose(k.numpy(k.patches.resample(k.array(maps), (3, 9))), patches.resample(maps, (3, 9)))
     np.testing.assert_allclose(
         k.numpy(k.patches.smooth(k.array(maps[0]), (9, 9), 1.0)), patches.smooth(maps[0], (9, 9), 1.0), rtol=1e-9

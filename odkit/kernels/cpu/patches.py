@@ -6,6 +6,7 @@ so substitution needs neither a transposed copy of the features nor a second hal
 last block have the identity.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,7 @@ from odkit.kernels.cpu.blas import one_thread
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.jit import compiled
 
-__all__ = ["LANES", "Absorbed", "absorb", "pack", "packed_triangular_distance", "resample", "smooth", "unpack"]
+__all__ = ["LANES", "Absorbed", "absorb", "embed", "pack", "packed_triangular_distance", "resample", "smooth", "unpack"]
 
 LANES = 64  # positions per block
 _JIT = "odkit.kernels.cpu.patches_jit"
@@ -121,6 +122,39 @@ def packed_triangular_distance(Z: NDArray, mean: NDArray, packed: NDArray, n_job
 
     over_items(work, [slice(start, start + step) for start in range(0, len(out), step)], n_jobs)
     return out
+
+
+def embed(levels: Sequence[NDArray], mixture: NDArray | None, shape: tuple[int, int]) -> NDArray:
+    """Levels of maps as one vector per position of a grid.
+
+    Parameters
+    ----------
+    levels : sequence of ndarrays (n, c_l, h_l, w_l) of one dtype
+    mixture : ndarray of shape (d, sum of c_l) or None
+        Rows of weights over all channels; None: the channels side by side.
+    shape : (H, W)
+
+    Returns
+    -------
+    ndarray of shape (n, d, H W)
+
+    Notes
+    -----
+    mixture @ (the channels of all levels, resampled). A mixture of channels and a mean over pixels can change places,
+    so each level is mixed where it has the fewer pixels.
+    """
+    n = len(levels[0])
+    if mixture is None:
+        return np.concatenate([resample(level, shape).reshape(n, level.shape[1], -1) for level in levels], axis=1)
+    out = np.zeros((n, len(mixture), *shape), levels[0].dtype)
+    first = 0
+    for level in levels:
+        weights = mixture[:, first : first + level.shape[1]]
+        first += level.shape[1]
+        small = resample(level, shape) if level[0, 0].size > out[0, 0].size else level
+        mixed = weights @ small.reshape(n, small.shape[1], -1)
+        out += resample(mixed.reshape(n, len(mixture), *small.shape[2:]), shape)
+    return out.reshape(n, len(mixture), -1)
 
 
 def resample(maps: NDArray, shape: tuple[int, int]) -> NDArray:

@@ -3,13 +3,14 @@
 `n_jobs` is there for the signature; `resample` and `smooth` use the matrices of the cpu twin.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 
 from odkit.kernels.cpu.patches import LANES, axis_cells, axis_widening
 
-__all__ = ["LANES", "Absorbed", "absorb", "pack", "packed_triangular_distance", "resample", "smooth", "unpack"]
+__all__ = ["LANES", "Absorbed", "absorb", "embed", "pack", "packed_triangular_distance", "resample", "smooth", "unpack"]
 
 
 class Absorbed(NamedTuple):
@@ -84,6 +85,22 @@ def packed_triangular_distance(
         factors = unpack(block, Z.shape[1])[: len(rows)].to(Z.dtype)
         out[:, here] = torch.linalg.solve_triangular(factors, rows, upper=False).double().square().sum(dim=1).T
     return out
+
+
+def embed(levels: Sequence[torch.Tensor], mixture: torch.Tensor | None, shape: tuple[int, int]) -> torch.Tensor:
+    """Levels of maps (n, c_l, h_l, w_l) as one vector per position of a grid, (n, d, H W)."""
+    n = len(levels[0])
+    if mixture is None:
+        return torch.cat([resample(level, shape).reshape(n, level.shape[1], -1) for level in levels], dim=1)
+    out = levels[0].new_zeros((n, len(mixture), *shape))
+    first = 0
+    for level in levels:
+        weights = mixture[:, first : first + level.shape[1]]
+        first += level.shape[1]
+        small = resample(level, shape) if level[0, 0].numel() > out[0, 0].numel() else level
+        mixed = weights @ small.reshape(n, small.shape[1], -1)
+        out += resample(mixed.reshape(n, len(mixture), *small.shape[2:]), shape)
+    return out.reshape(n, len(mixture), -1)
 
 
 def resample(maps: torch.Tensor, shape: tuple[int, int]) -> torch.Tensor:

@@ -109,7 +109,9 @@ def make_plan(config: Config, *, only: Iterable[str] = (), data_home: str | None
     check_names(config.metrics)
     only = tuple(only)
     cards = _cards(config, data_home)
-    contestants = [(entry, resolve(entry)) for entry in config.detectors]
+    # nobody is imported who does not compete: a peer and its framework can take seconds
+    chosen = [entry for entry in config.detectors if any(_matches(only, entry.id, card.id) for card in cards)]
+    contestants = [(entry, resolve(entry)) for entry in chosen]
     cells = []
     for card in cards:
         for protocol in config.protocol:

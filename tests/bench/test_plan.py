@@ -1,5 +1,6 @@
 import pytest
 
+from odkit.bench import plan
 from odkit.bench.config import Config, Protocol, bundled, load_config, parse_config
 from odkit.bench.contestants import build, canonical_json, resolve
 from odkit.bench.plan import make_plan
@@ -20,9 +21,9 @@ def config(**changes) -> Config:
     return Config.model_validate({**given, **changes})
 
 
-def ids(plan) -> dict[str, set[str]]:
+def ids(made) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
-    for cell in plan.cells:
+    for cell in made.cells:
         found.setdefault(cell.contestant.id, set()).add(cell.cell_id)
     return found
 
@@ -157,3 +158,10 @@ def test_a_file_that_is_not_there_is_answered_with_the_bundled_names(tmp_path):
         load_config(tmp_path / "x.yaml")
     with pytest.raises(ValueError, match="ends in"):
         load_config(tmp_path / "x.json")
+
+
+def test_who_does_not_compete_is_not_imported(monkeypatch):
+    met = []
+    monkeypatch.setattr(plan, "resolve", lambda entry: met.append(entry.id) or resolve(entry))
+    make_plan(config(), only=["det=polite"])
+    assert met == ["polite"]

@@ -1,0 +1,58 @@
+"""How much faster two Dask workers score than one: python -m benchmarks.jobs.dask_scaling [ROWS]
+
+Parquet files are read, scored and reduced to the number of flagged rows. Both clusters are up all the while and take
+turns, workers are processes of one thread; medians of the rounds. The limit is the number of cores, 2 here, less what
+the scheduler and this process need.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask.dataframe
+import numpy as np
+import pandas as pd
+from distributed import Client, LocalCluster
+
+from benchmarks.timing import interleaved, machine, ratio, seconds
+from odkit import ECOD, Mahalanobis
+from odkit.adapters import dask as on_dask
+
+ROUNDS, FILES, COLUMNS = 5, 8, 20
+
+
+def main(n_rows: int) -> None:
+    rng = np.random.default_rng(0)
+    names = [f"x{j}" for j in range(COLUMNS)]
+    with tempfile.TemporaryDirectory() as folder:
+        for i in range(FILES):
+            rows = rng.normal(size=(n_rows // FILES, COLUMNS))
+            pd.DataFrame(rows, columns=names).to_parquet(Path(folder) / f"part-{i}.parquet")
+        train = pd.DataFrame(rng.normal(size=(50_000, COLUMNS)), columns=names)
+        clusters = {n: LocalCluster(n, threads_per_worker=1, dashboard_address=None) for n in (1, 2)}
+        clients = {n: Client(cluster, set_as_default=False) for n, cluster in clusters.items()}
+        data = dask.dataframe.read_parquet(folder)
+        print(machine())
+        print(f"{n_rows:,} rows x {COLUMNS} from {FILES} Parquet files, median seconds of {ROUNDS} rounds")
+        print(f"{'job':20}{'1 worker':>12}{'2 workers':>12}   1 / 2")
+        for detector in (ECOD(), Mahalanobis()):
+            name = type(detector).__name__
+            flagged = on_dask.score(detector.fit(train), data)["is_outlier"].sum()
+            _show(f"score {name}", clients, lambda client, f=flagged: client.compute(f).result())
+            _show(f"fit {name}", clients, lambda client, d=detector: on_dask.fit(d, data, client=client))
+        for client in clients.values():
+            client.close()
+        for cluster in clusters.values():
+            cluster.close()
+
+
+def _show(what: str, clients: dict[int, Client], work: Callable[[Client], Any]) -> None:
+    times = interleaved({str(n): partial(work, client) for n, client in clients.items()}, ROUNDS)
+    print(f"{what:20}{seconds(times['1']):>12}{seconds(times['2']):>12}   {ratio(times['1'], times['2'])}", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2_000_000)

@@ -7,20 +7,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["whole_file"]
+__all__ = ["sync_folder", "whole_file"]
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def whole_file(path: str | os.PathLike, *, scratch: str | os.PathLike | None = None) -> Iterator[BinaryIO]:
     """Open a hidden file beside `path` for writing; it takes that name when the block ends without an error.
 
     The bytes reach the disk before the name does, so that neither a killed process nor a power cut leaves a part of
     them under `path`. After an error nothing is left, and what stood at `path` before still stands there. A symbolic
-    link is followed: its target is replaced.
+    link is followed: its target is replaced. `scratch` names another folder of the same file system for the hidden
+    file, so that whoever was killed finds what he left in one place.
     """
     target = Path(os.path.realpath(path))
     # beside the target: a rename is atomic only within one file system
-    aside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    folder = target.parent if scratch is None else Path(scratch)
+    aside = folder / f".{target.name}.{secrets.token_hex(4)}.tmp"
     descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with os.fdopen(descriptor, "w+b") as file:
@@ -33,11 +35,11 @@ def whole_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.unlink(aside)
         raise
     if os.name == "posix":
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
 
 
-def _sync_folder(folder: Path) -> None:
-    """Without this the new name itself can be lost, however safe the bytes are."""
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last: without this a new name itself can be lost, however safe the bytes are."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

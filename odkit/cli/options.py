@@ -21,6 +21,13 @@ class OnNan(StrEnum):
     null = "null"
 
 
+class OnError(StrEnum):
+    """What becomes of a job when a file or a part of one cannot be scored."""
+
+    fail = "fail"
+    skip = "skip"
+
+
 class Scale(StrEnum):
     """How columns are brought to comparable units before a detector sees them."""
 
@@ -29,9 +36,12 @@ class Scale(StrEnum):
     robust = "robust"
 
 
-LOOK, LEARN, SHOW = "Rows and columns", "Detector", "Results"
+LOOK, LEARN, SHOW, JOB = "Rows and columns", "Detector", "Results", "Jobs (--out FOLDER)"
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE...", help="CSV (also .gz), Parquet, npz or npy files.")]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE...", help="CSV (also .gz), Parquet, npz or npy files; for jobs folders and patterns."),
+]
 Id = Annotated[
     list[str], typer.Option("--id", metavar="COLUMN", help="Names the row; no feature.", rich_help_panel=LOOK)
 ]
@@ -100,6 +110,9 @@ ScaleOption = Annotated[
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", help="For detectors that draw random numbers.", rich_help_panel=LEARN)
+]
+Memory = Annotated[
+    str | None, typer.Option("--memory", metavar="SIZE", help="At most, such as 2GB.", rich_help_panel=JOB)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Results as JSON.", rich_help_panel=SHOW)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

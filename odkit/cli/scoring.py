@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from odkit.cli.options import (
+    JOB,
     LEARN,
     SHOW,
     ColumnNames,
@@ -17,8 +18,10 @@ from odkit.cli.options import (
     Id,
     Ignore,
     Json,
+    Memory,
     NanOption,
     NoHeader,
+    OnError,
     OnNan,
     OnTextOption,
     Param,
@@ -48,9 +51,13 @@ odkit score today.csv --reference ordinary.csv --fdr 0.05
 odkit score features.npz --json | jq '.top[0].reasons'
     [dim]for programs: results on stdout, everything else on stderr[/dim]
 
+odkit score january/ 'february/*.csv.gz' --model m.odkit --id payment_id --out scores/
+    [dim]files larger than memory, into a folder; stopped or killed, the same command goes on[/dim]
+
 [bold]Exit codes[/bold]
 
-0 done; 2 wrong usage or input, nothing was written; 1 failed on the way.
+0 done; 2 wrong usage or input, nothing was written; 1 failed on the way (a job goes on when started again);
+3 done but for parts left out by --on-error skip; 130, 143 stopped by hand.
 """
 
 
@@ -73,7 +80,13 @@ def score(
     no_header: NoHeader = False,
     out: Annotated[
         str | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Scores of all rows, .csv or .parquet.", rich_help_panel=SHOW),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="Scores of all rows, .csv or .parquet; or a folder.",
+            rich_help_panel=SHOW,
+        ),
     ] = None,
     p_values: PValues = False,
     fdr: Annotated[
@@ -98,13 +111,52 @@ def score(
     explain: Annotated[
         bool, typer.Option("--explain", help="Three reasons per row in --out.", rich_help_panel=SHOW)
     ] = False,
+    memory: Memory = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Threads. Default: cores, at most 8.", rich_help_panel=JOB)
+    ] = None,
+    on_error: Annotated[
+        OnError | None,
+        typer.Option("--on-error", help="Stop at a bad part, or leave it out. Default: fail.", rich_help_panel=JOB),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Delete the folder's earlier job.", rich_help_panel=JOB)
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Hash the parts that are there.", rich_help_panel=JOB)
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Score the rows of files: by a model, or by a detector fitted on the same rows."""
-    from odkit.jobs import choice, screen, single, tables
+    from odkit.jobs import choice, command, screen, single, tables
     from odkit.jobs.significance import Significance, calibrated
 
+    if out is not None and command.is_job(out):
+        choice.refuse_fit_options(detector, contamination, seed, scale, on_text, param, reference)
+        raise typer.Exit(
+            command.score(
+                files,
+                model,
+                out,
+                as_json=as_json,
+                columns=columns,
+                fdr=fdr,
+                p_values=p_values,
+                keys=id,
+                ignore=ignore,
+                nan=nan,
+                delimiter=delimiter,
+                header=not no_header,
+                top=3 * explain,
+                memory=memory,
+                workers=workers,
+                on_error=on_error or "fail",
+                overwrite=overwrite,
+                verify=verify,
+            )
+        )
+    command.refuse_job_options(memory, workers, on_error, overwrite, verify)
     if out is not None:
         tables.check_output(out, [*files, *reference], tables.WRITABLE)
     significance = Significance(p_values, fdr)

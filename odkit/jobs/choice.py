@@ -12,7 +12,7 @@ from odkit.catalog import DETECTORS, detector_class
 from odkit.jobs.single import load
 from odkit.words import instead
 
-__all__ = ["choose", "make_detector"]
+__all__ = ["choose", "make_detector", "refuse_fit_options"]
 
 
 def choose(
@@ -30,6 +30,20 @@ def choose(
         return make_detector(
             detector or "ecod", contamination=contamination, seed=seed, scale=scale or "none", params=params
         )
+    refuse_fit_options(detector, contamination, seed, scale, on_text, params, reference)
+    return load(model)
+
+
+def refuse_fit_options(
+    detector: str | None = None,
+    contamination: float | str | None = None,
+    seed: int | None = None,
+    scale: str | None = None,
+    on_text: str | None = None,
+    params: Sequence[str] = (),
+    reference: Sequence[str] = (),
+) -> None:
+    """Raise ValueError if something is given that a model has settled."""
     options = {
         "--detector": detector,
         "--contamination": contamination,
@@ -42,7 +56,6 @@ def choose(
     given = [option for option, value in options.items() if value is not None]
     if given:
         raise ValueError(f"{given[0]} belongs to the fit and is part of the model already; leave it or --model out")
-    return load(model)
 
 
 def make_detector(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from odkit.words import instead, listed
 
-__all__ = ["ON_TEXT", "Columns", "Feature", "check_present"]
+__all__ = ["ON_TEXT", "Columns", "Feature", "check_present", "resolve", "split_names"]
 
 ON_TEXT = ("error", "drop", "codes")
 MAX_CATEGORIES = 1000
@@ -93,7 +93,7 @@ class Columns:
         ValueError
             If columns are missing, or hold text where numbers were learnt.
         """
-        check_present(self.names, frame)
+        check_present(self.names, frame.columns)
         matrix = np.empty((len(frame), len(self.features)))
         unseen = {}
         for j, feature in enumerate(self.features):
@@ -109,6 +109,11 @@ class Columns:
             else:
                 matrix[:, j] = _floats(column)
         return pd.DataFrame(matrix, columns=self.names, index=frame.index, copy=False), unseen
+
+    @classmethod
+    def of_numbers(cls, names: Sequence[str]) -> Self:
+        """Columns of numbers of which nothing but the names is known: those of a model that brings no notes."""
+        return cls(tuple(Feature(name, None, (np.nan,) * len(LEVELS)) for name in names))
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain values for a model file."""
@@ -139,14 +144,27 @@ class Columns:
         return cls(tuple(features))
 
 
-def check_present(names: Sequence[str], frame: pd.DataFrame) -> None:
-    """Raise ValueError unless the frame has the columns that a model needs."""
-    missing = [name for name in names if name not in frame.columns]
+def split_names(given: str) -> list[str]:
+    return [name.strip() for name in given.split(",")]
+
+
+def resolve(option: str, given: str, file: str, known: Collection[str]) -> list[str]:
+    """The columns that a word of the command line names: one, or several separated by commas."""
+    names = [given] if given in known else split_names(given)
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{option}: {file} has no column {name!r}; {instead(name, known)}")
+    return names
+
+
+def check_present(names: Sequence[str], there: Collection[str]) -> None:
+    """Raise ValueError unless all columns that a model needs are there."""
+    missing = [name for name in names if name not in there]
     if missing:
         raise ValueError(
             f"the model was fitted on {len(names)} columns, of which {len(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing here: {listed(missing)}; "
-            f"{instead(missing[0], frame.columns)}"
+            f"{instead(missing[0], there)}"
         )
 
 

@@ -16,9 +16,10 @@ from rich.text import Text
 from odkit.words import number
 
 if TYPE_CHECKING:  # a list of detectors is shown without what scoring needs
+    from odkit.jobs.run import Done, JobResult
     from odkit.jobs.single import Scored
 
-__all__ = ["progress", "show_facts", "show_model", "show_records", "show_scored"]
+__all__ = ["job_progress", "progress", "show_facts", "show_job", "show_model", "show_records", "show_scored"]
 
 MAX_CELL = 40
 REASON_COLUMNS: dict[str, Literal["left", "right"]] = {
@@ -29,6 +30,8 @@ REASON_COLUMNS: dict[str, Literal["left", "right"]] = {
     "usually": "left",
     "share": "right",
 }
+MAX_FAILURES = 10
+SECONDS_PER_LINE = 10.0
 PIPE_WIDTH = 120  # where stdout is no terminal and COLUMNS does not say otherwise
 
 
@@ -150,6 +153,58 @@ def _show_top(top: list[dict[str, Any]]) -> None:
                 row += [_cell(reason["expected"]), _cell(reason["usual"], "dim"), f"{reason['share']:.0%}"]
             table.add_row(*row)
     _console().print(table)
+
+
+def show_job(result: "JobResult", out: str, *, as_json: bool = False) -> int:
+    """What became of a job of many parts; the exit code."""
+    for sentence in result.failed[:MAX_FAILURES]:
+        _note(f"left out: {sentence}")
+    if len(result.failed) > MAX_FAILURES:
+        _note(f"left out: {len(result.failed) - MAX_FAILURES} more; see the records in {out}/_parts")
+    if as_json:
+        _show_json({"out": out, **vars(result)})
+    else:
+        new = result.parts - result.skipped
+        _line(
+            f"{out}: {result.rows:,} rows in {result.parts:,} parts, {result.flagged:,} flagged as outliers "
+            f"({result.flagged / max(result.rows - result.unscored, 1):.1%})"
+            + f", {result.unscored:,} without a score"
+            * (result.unscored > 0)
+        )
+        _line(f"{new:,} parts made in {result.seconds:,.1f} s, {result.skipped:,} were there from earlier runs")
+    if result.signal:
+        _note("stopped by hand; give the same command again to go on")
+        return 128 + result.signal
+    return 3 if result.failed else 0
+
+
+@contextmanager
+def job_progress() -> Iterator[Callable[["Done"], None]]:
+    """A reporter for jobs on stderr: a bar with rows, rows per second and time left; no terminal, a line every 10 s."""
+    if not sys.stderr.isatty():
+        said = [0.0]
+
+        def line(done: "Done") -> None:
+            if done.seconds - said[0] >= SECONDS_PER_LINE:
+                said[0] = done.seconds
+                print(f"{done.share:.0%}, {_pace(done)}", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    columns = (BarColumn(), TextColumn("{task.percentage:.0f} %"), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+        yield lambda done: bar.update(task, completed=done.share, description=_pace(done))
+
+
+def _pace(done: "Done") -> str:
+    rows = f"{done.rows:,}" + (f" of {done.total_rows:,}" if done.total_rows is not None else "") + " rows"
+    if not done.new_share:
+        return rows
+    left = round((1 - done.share) / done.new_share * done.seconds)
+    return f"{rows}, {done.new_rows / max(done.seconds, 1e-9):,.0f} a second, {left // 60}:{left % 60:02d} left"
 
 
 @contextmanager

@@ -4,7 +4,7 @@ What does not fit into memory is a job of parts; it shares `tables`, `columns` a
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from os import PathLike
@@ -14,24 +14,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
-from sklearn.utils import get_tags
 
 from odkit import model_file
 from odkit.frame import score_frame
-from odkit.jobs.columns import Columns, check_present
+from odkit.jobs.columns import Columns, check_present, resolve, split_names
 from odkit.jobs.reasons import reasons
+from odkit.jobs.rows import good_rows, is_series, last_step
 from odkit.jobs.significance import Significance
 from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
-from odkit.series.base import SeriesDetector
-from odkit.words import instead, listed
+from odkit.words import listed
 
 __all__ = ["Fitted", "Scored", "Source", "fit", "load", "score"]
 
 BATCH = 65_536
 SHOWN = 3  # reasons per row of the list of the most anomalous
-NAN = ("error", "null")
 
 Progress = Callable[[str, int, int], None]  # what is going on, rows done, rows in all (0: unknown)
 
@@ -167,13 +164,13 @@ def score(
         source, table = _read(source, text, progress)
         detector = model.detector
         columns, X, notes = _apply(source, table, model)
-        good = _good_rows(source, detector, X)
+        good = _good(source, detector, X)
     else:
         detector = model
         source, table = _read(source, (), progress)
         columns, X, good, notes = _fit(source, table, detector, on_text, progress)
-    if explain and not hasattr(_last(detector), "explain"):
-        raise ValueError(f"{type(_last(detector)).__name__} gives no reasons; leave --explain out")
+    if explain and not hasattr(last_step(detector), "explain"):
+        raise ValueError(f"{type(last_step(detector)).__name__} gives no reasons; leave --explain out")
     frame = _score_rows(detector, X if good.all() else X[good], explain, progress)
     notes += significance.apply(frame, detector)
     listed_rows = frame["anomaly_score"].nlargest(top).index if top else frame.index[:0]
@@ -181,7 +178,7 @@ def score(
     shown = [name for name in ("anomaly_score", "is_outlier", "p_value") if name in frame.columns]
     records = pd.concat([keys, frame[shown]], axis=1).loc[listed_rows].to_dict("records")
     flags = frame["is_outlier"]
-    ordinary = X.loc[flags.index if flags.all() or _is_series(detector) else flags.index[~flags]]
+    ordinary = X.loc[flags.index if flags.all() or is_series(detector) else flags.index[~flags]]
     try:
         parts = reasons(detector, columns, X.loc[listed_rows], table.frame, ordinary, top=SHOWN) if top else []
     except TypeError as error:  # it says why this detector or pipeline has no reasons
@@ -205,29 +202,16 @@ def score(
 def _read(source: Source, text: Sequence[str], progress: Progress) -> tuple[Source, Table]:
     """The source with its names of columns resolved, and its table; `text` and the ids are read as text."""
     progress(f"reading {source.name}", 0, 0)
-    as_text = [*text, *(part for given in source.ids for part in (given, *_split(given)))]
+    as_text = [*text, *(part for given in source.ids for part in (given, *split_names(given)))]
     table = read(source.paths, text=as_text, delimiter=source.delimiter, header=source.header)
     ids, columns, ignore = (
-        [name for given in names for name in _resolve(option, given, source.name, table.frame.columns)]
+        [name for given in names for name in resolve(option, given, source.name, table.frame.columns)]
         for option, names in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore))
     )
     both = sorted({*ids, *ignore} & {*columns})
     if both:
         raise ValueError(f"column {both[0]!r} is in --columns and in --id or --ignore; name it in one of them")
     return replace(source, ids=ids, columns=columns, ignore=ignore), table
-
-
-def _split(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",")]
-
-
-def _resolve(option: str, given: str, file: str, known: Collection[str]) -> list[str]:
-    """The columns that a word of the command line names: one, or several separated by commas."""
-    names = [given] if given in known else _split(given)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{option}: {file} has no column {name!r}; {instead(name, known)}")
-    return names
 
 
 def _fit(
@@ -238,9 +222,9 @@ def _fit(
     names = list(source.columns) or [name for name in table.frame.columns if name not in apart]
     columns, dropped = Columns.learn(table.frame, names, on_text=on_text)
     X, _ = columns.numbers(table.frame)
-    good = _good_rows(source, detector, X)
+    good = _good(source, detector, X)
     rows = X if good.all() else X[good]
-    progress(f"fitting {type(_last(detector)).__name__} on {len(rows):,} rows x {rows.shape[1]} columns", 0, 0)
+    progress(f"fitting {type(last_step(detector)).__name__} on {len(rows):,} rows x {rows.shape[1]} columns", 0, 0)
     detector.fit(rows)
     notes = [f"left out, because they hold no numbers: {listed(dropped)}"] if dropped else []
     beside = [name for name in table.beside if name not in (*source.ids, *source.ignore, *source.columns)]
@@ -258,7 +242,7 @@ def _apply(source: Source, table: Table, model: Fitted) -> tuple[Columns, pd.Dat
     if columns is None:
         stored = getattr(model.detector, "feature_names_in_", None)
         names = [name for name in table.frame.columns if name not in apart] if stored is None else stored.tolist()
-        check_present(names, table.frame)
+        check_present(names, table.frame.columns)
         columns, _ = Columns.learn(table.frame, names)
         notes.append("the model brings no notes about its columns: what is usual is taken from this file")
     X, unseen = columns.numbers(table.frame)
@@ -272,45 +256,8 @@ def _apply(source: Source, table: Table, model: Fitted) -> tuple[Columns, pd.Dat
     return columns, X, notes
 
 
-def _last(detector: Any) -> Any:
-    return detector[-1] if isinstance(detector, Pipeline) else detector
-
-
-def _is_series(detector: Any) -> bool:
-    """Whether rows are time steps, which mean nothing without their neighbours."""
-    return isinstance(_last(detector), SeriesDetector)
-
-
-def _takes_nan(detector: Any) -> bool:
-    """Whether missing values can be handed in: an imputer stops them, a scaler passes them on."""
-    for step in [step for _, step in detector.steps] if isinstance(detector, Pipeline) else [detector]:
-        if type(step).__name__ == "SimpleImputer":  # importing the class costs as much as scoring 10,000 rows
-            return True
-        if step not in (None, "passthrough") and not get_tags(step).input_tags.allow_nan:
-            return False
-    return True
-
-
-def _good_rows(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.bool_]:
-    """The rows that the detector takes; with nan="error" all, or an error."""
-    matrix = X.to_numpy()
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(matrix.sum()):
-            return np.ones(len(X), bool)
-    bad = np.isinf(matrix) if _takes_nan(detector) else ~np.isfinite(matrix)
-    good = ~bad.any(axis=1)
-    if source.nan == "error" and not good.all():
-        names = X.columns[bad.any(axis=0)].tolist()
-        neutral = "nan_policy" in _last(detector).get_params()
-        raise ValueError(
-            f"{source.name}: {(~good).sum():,} of {len(X):,} rows have missing or infinite values, in column"
-            f"{'s' * (len(names) > 1)} {listed(names)} (the first is row {int(np.argmin(good))}, counted from 0); mend "
-            "them, or say --nan null to leave such rows without a score"
-            + " or --param nan_policy=neutral to judge them by their other columns"
-            * neutral
-        )
-    if not good.all() and _is_series(detector):
-        raise ValueError(f"{source.name}: a series with steps left out is another series; fill the gaps instead")
+def _good(source: Source, detector: Any, X: pd.DataFrame) -> NDArray[np.bool_]:
+    good = good_rows(source.name, detector, X, nan=source.nan)
     if not good.any():
         raise ValueError(f"{source.name}: every row has missing or infinite values; leave the emptiest columns out")
     return good
@@ -320,7 +267,7 @@ def _score_rows(detector: Any, X: pd.DataFrame, explain: int, progress: Progress
     if X.size >= NUMPY_CELLS:
         import_module("numba")  # no single batch is large enough to pay for it, all together are
     parts = []
-    batch = len(X) if _is_series(detector) else BATCH  # a time step needs its neighbours
+    batch = len(X) if is_series(detector) else BATCH  # a time step needs its neighbours
     for start in range(0, len(X), batch):
         progress("scoring", start, len(X))
         parts.append(score_frame(detector, X.iloc[start : start + batch], top=explain))

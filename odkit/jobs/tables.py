@@ -1,7 +1,7 @@
 """Files as tables and tables as files: the one place that knows formats.
 
-Whoever scores a file sees `read` and `write` and pandas frames, never a format. A reader that goes through a large file
-in pieces belongs here too, behind the same names of columns.
+Whoever scores a file sees `read` and `write` and pandas frames, never a format. `streams` goes through a large file in
+pieces, with the options and the errors from here.
 """
 
 import csv
@@ -10,7 +10,8 @@ import os
 import warnings
 import zipfile
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,18 @@ import pandas as pd
 from odkit.atomic import whole_file
 from odkit.words import listed
 
-__all__ = ["Table", "check_output", "read", "write"]
+__all__ = [
+    "Table",
+    "check_output",
+    "check_readable",
+    "check_unique",
+    "csv_errors",
+    "csv_options",
+    "parquet_errors",
+    "read",
+    "suffix_of",
+    "write",
+]
 
 READABLE = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy")
 WRITABLE = (".csv", ".csv.gz", ".parquet")
@@ -79,7 +91,7 @@ def write(frame: pd.DataFrame, path: str | os.PathLike) -> None:
 
     Numbers are written so that reading them gives the same bits; equal frames give equal bytes.
     """
-    suffix = _suffix(Path(path))
+    suffix = suffix_of(Path(path))
     with whole_file(path) as file:
         if suffix == ".parquet":
             frame.to_parquet(file, index=False)
@@ -97,9 +109,9 @@ def check_output(path: str | os.PathLike, inputs: Sequence[str | os.PathLike], s
     """
     target = Path(path)
     folder = target.resolve().parent
-    if suffixes and _suffix(target) not in suffixes:
+    if suffixes and suffix_of(target) not in suffixes:
         raise ValueError(f"cannot write {target.name}: its suffix must be one of {', '.join(suffixes)}")
-    if not suffixes and _suffix(target) in READABLE:
+    if not suffixes and suffix_of(target) in READABLE:
         raise ValueError(f"cannot write a model to {target.name}: that is the name of a table; use the suffix .odkit")
     if not folder.is_dir():
         raise FileNotFoundError(f"cannot write {target}: there is no folder {folder}; make it first")
@@ -111,55 +123,75 @@ def check_output(path: str | os.PathLike, inputs: Sequence[str | os.PathLike], s
         raise ValueError(f"cannot write {target}: it is also an input, which would be lost; choose another name")
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
+    """The suffix by which a file is read, such as .csv.gz; in lower case if it is one of ours."""
     name = path.name.lower()
     return next((suffix for suffix in sorted(READABLE, key=len, reverse=True) if name.endswith(suffix)), path.suffix)
 
 
-def _read_one(path: Path, text: Collection[str], delimiter: str | None, header: bool) -> Table:
+def check_readable(path: Path, suffixes: Sequence[str] = READABLE) -> str:
+    """The suffix of a file that is there, is not empty and has one of these suffixes; otherwise an error."""
     if not path.exists():
         near = [other.name for other in path.parent.glob(f"{path.stem}*")] if path.parent.is_dir() else []
         raise FileNotFoundError(f"there is no file {path}" + (f"; there is {listed(sorted(near))}" if near else ""))
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; name the files in it")
-    suffix = _suffix(path)
-    if suffix not in READABLE:
-        raise ValueError(f"{path.name} cannot be read by its suffix; readable are {', '.join(READABLE)}")
+    suffix = suffix_of(path)
+    if suffix not in suffixes:
+        raise ValueError(f"{path.name} cannot be read by its suffix; readable are {', '.join(suffixes)}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path.name} is empty: 0 bytes")
+    return suffix
+
+
+def _read_one(path: Path, text: Collection[str], delimiter: str | None, header: bool) -> Table:
+    suffix = check_readable(path)
     if suffix == ".parquet":
         frame, beside = _read_parquet(path), list[str]()
     elif suffix in (".npz", ".npy"):
         frame, beside = _read_arrays(path)
     else:
-        frame, beside = _read_csv(path, text, delimiter or ("\t" if ".tsv" in suffix else ","), header), []
+        frame, beside = _read_csv(path, text, delimiter, header), []
     names = frame.columns.tolist()
-    repeated = [name for position, name in enumerate(names) if name in names[:position]]
-    if repeated:
-        raise ValueError(f"{path.name} has more than one column {repeated[0]!r}; rename one of them")
+    check_unique(path, names)
     if frame.empty:
         raise ValueError(f"{path.name} has {len(names)} columns and no rows; there is nothing to learn or to score")
     return Table(frame, beside, [len(frame)])
 
 
-def _read_csv(path: Path, text: Collection[str], delimiter: str, header: bool) -> pd.DataFrame:
-    options: dict[str, Any] = {"sep": delimiter, "index_col": False}
+def _read_csv(path: Path, text: Collection[str], delimiter: str | None, header: bool) -> pd.DataFrame:
+    with csv_errors(path):
+        names, options = csv_options(path, text, delimiter, header)
+        frame = pd.read_csv(path, **options)
+    frame.columns = names
+    return frame
+
+
+def csv_options(
+    path: Path, text: Collection[str], delimiter: str | None, header: bool
+) -> tuple[list[str], dict[str, Any]]:
+    """The names of a CSV file's columns, and what to tell pandas so that it reads the file as `read` does."""
+    options: dict[str, Any] = {"sep": delimiter or ("\t" if ".tsv" in suffix_of(path) else ","), "index_col": False}
+    first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, **options)
+    names = first.iloc[0].tolist() if header else [f"column_{j}" for j in range(first.shape[1])]
+    if header:
+        _check_header(path, names, options["sep"])
+    check_unique(path, names)
+    options["header"] = 0 if header else None
+    options["dtype"] = dict.fromkeys((name if header else names.index(name) for name in text if name in names), str)
+    options["low_memory"] = False  # one type per column, not one per piece of the file
+    if int(pd.__version__.split(".")[0]) < 3:
+        options["float_precision"] = "round_trip"  # later releases read floats exactly by themselves
+    return names, options
+
+
+@contextmanager
+def csv_errors(path: Path) -> Iterator[None]:
+    """What can be wrong with a CSV file, said in a sentence that names the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas cuts lines that are longer than the header
-            first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, **options)
-            names = first.iloc[0].tolist() if header else [f"column_{j}" for j in range(first.shape[1])]
-            if header:
-                _check_header(path, names, delimiter)
-            if int(pd.__version__.split(".")[0]) < 3:
-                options["float_precision"] = "round_trip"  # later releases read floats exactly by themselves
-            frame = pd.read_csv(
-                path,
-                header=0 if header else None,
-                dtype=dict.fromkeys((name if header else names.index(name) for name in text if name in names), str),
-                low_memory=False,  # one type per column, not one per piece of the file
-                **options,
-            )
+            yield
     except pd.errors.EmptyDataError:
         raise ValueError(f"{path.name} is empty: no line with text in it") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
@@ -169,8 +201,13 @@ def _read_csv(path: Path, text: Collection[str], delimiter: str, header: bool) -
         raise ValueError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ValueError(f"{path.name} is a damaged gzip file: {error}") from None
-    frame.columns = names
-    return frame
+
+
+def check_unique(path: Path, names: Sequence[str]) -> None:
+    """Raise ValueError if two columns of a file have one name."""
+    repeated = [name for position, name in enumerate(names) if name in names[:position]]
+    if repeated:
+        raise ValueError(f"{path.name} has more than one column {repeated[0]!r}; rename one of them")
 
 
 def _check_header(path: Path, names: list[str], delimiter: str) -> None:
@@ -198,12 +235,20 @@ def _is_number(word: str) -> bool:
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
-    import pyarrow
     from pyarrow import parquet
 
-    try:
+    with parquet_errors(path):
         # index columns that pandas has stored are ordinary columns here
         return parquet.ParquetFile(path).read().to_pandas(ignore_metadata=True)
+
+
+@contextmanager
+def parquet_errors(path: Path) -> Iterator[None]:
+    """What can be wrong with a Parquet file, said in a sentence that names the file."""
+    import pyarrow
+
+    try:
+        yield
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} is no readable Parquet file: {str(error).splitlines()[0]}") from None
 

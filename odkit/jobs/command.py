@@ -1,0 +1,66 @@
+"""`odkit score` with a folder for --out: which words make a job, and what they mean to it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from odkit.jobs import screen
+
+__all__ = ["is_job", "refuse_job_options", "score"]
+
+
+def is_job(out: str) -> bool:
+    """Whether --out is meant to be a folder: it is one, ends with a slash, or has no suffix."""
+    return os.path.isdir(out) or out.endswith(os.sep) or not Path(out).suffix
+
+
+def refuse_job_options(
+    memory: str | None, workers: int | None, on_error: str | None, overwrite: bool, verify: bool
+) -> None:
+    """Raise ValueError if something is given that only a job understands."""
+    options = {
+        "--memory": memory,
+        "--workers": workers,
+        "--on-error": on_error,
+        "--overwrite": overwrite or None,
+        "--verify": verify or None,
+    }
+    given = [option for option, value in options.items() if value is not None]
+    if given:
+        raise ValueError(f"{given[0]} is for jobs, which write to a folder; give one with --out FOLDER")
+
+
+def score(
+    files: Sequence[str],
+    model: str | None,
+    out: str,
+    *,
+    columns: Sequence[str],
+    fdr: float | None,
+    p_values: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Run the job, show its progress and its end; the exit code."""
+    from odkit.jobs.run import score_files
+    from odkit.jobs.significance import Significance
+    from odkit.jobs.single import load
+
+    if model is None:
+        raise ValueError(
+            f"--out {out} is a folder, so this is a job, and a job needs a model: write one with odkit fit and give it "
+            "by --model (or write to a file: --out scores.csv)"
+        )
+    if columns:
+        raise ValueError("--columns belongs to the fit; a model brings its own columns")
+    if fdr is not None:
+        raise ValueError(
+            "--fdr compares all rows with each other, and a job sees them in parts; its model's p-values are in the "
+            "result (odkit fit --p-values), for odkit.decide.benjamini_hochberg"
+        )
+    if p_values:
+        Significance(p_values).check(load(model).detector, fitted=True)
+    with screen.job_progress() as report:
+        result = score_files(model, files, out, progress=report, **options)
+    return screen.show_job(result, out, as_json=as_json)

@@ -86,6 +86,14 @@ DETECTORS = {
         cost="fit n K d^2 per iteration, score K d^2 per row; memory K d^2",
         fails="a component settles on the anomalies; discrete or duplicated columns; curved groups",
     ),
+    "hypad": Entry(
+        "odkit.series.hypad",
+        "HypAD",
+        assumes="a network can learn to copy normal windows and does not copy others (needs torch; experimental)",
+        cost="fit some 10 s per thousand windows, score one pass per step; memory as the data",
+        fails="anomalies in the training series; windows that are easy to copy, whatever they mean",
+        data="series",
+    ),
     "knn": Entry(
         "odkit.detectors.knn",
         "KNN",

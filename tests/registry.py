@@ -33,6 +33,8 @@ DETECTORS = [
     odkit.PCAReconstruction(1, scaling="robust"),
 ]
 
+FEW = {"epochs": 1, "batch_size": 256, "n_critic": 1}  # steps of training: the contract is not about quality
+
 # one score per time step, each depends on its neighbours in time: tests/series/test_contract_series.py
 SERIES = [
     odkit.MovingEnergy(window=5, contamination=0.1),
@@ -43,6 +45,8 @@ SERIES = [
     odkit.PolynomialResidual(window=3, degree=1, neighbourhood=4, contamination=0.1),
     odkit.Discord(window=10, contamination=0.1),
     odkit.Discord(window=10, reference="train", contamination=0.1, n_jobs=2),
+    odkit.HypAD(window=8, latent=3, head_dim=4, combination="rec", contamination=0.1, random_state=0, **FEW),
+    odkit.HypAD(window=6, task="forecast", backbone="mlp", latent=3, contamination=0.1, random_state=0, **FEW),
     odkit.CorrelatedVote(order=2, memory=5, corr_window=4, rho=0.0, contamination=0.1),
     odkit.Windowed(odkit.ECOD(), window=3, contamination=0.1),
     odkit.Windowed(odkit.ECOD(), window=4, stride=3, how="max", max_windows=60, random_state=0, contamination=0.1),

@@ -99,36 +99,55 @@ def score_groups(
     return scores, time.perf_counter() - begin
 
 
-def event_row(
-    groups: dict[str, list[Signal]], scores: dict[str, list[NDArray]], threshold: DynamicThreshold
-) -> dict[str, Any]:
+def signal_events(signal: Signal, anomaly: NDArray, threshold: DynamicThreshold) -> dict[str, Any]:
+    """What pooling needs of one signal: counts (tp, fp, fn), the same at 20 random places, flagged steps, steps."""
+    found = threshold.find(anomaly)
+    return {
+        "counts": [int(count) for count in overlap_confusion(signal.true, signal.on_clock(found))],
+        "rolled": shift_null(from_mask(signal.is_outlier), found, len(anomaly)).tolist(),
+        "flagged": int(to_mask(found, len(anomaly)).sum()),
+        "steps": len(anomaly),
+    }
+
+
+def pooled_events(groups: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Per group (F1, tp, fp, fn), and means over groups of F1, alarmed fraction of time and shift null of F1."""
     row: dict[str, Any] = {}
     alarmed, null = [], []
     for group, members in groups.items():
-        counts, rolled, steps, flagged = np.zeros(3, int), np.zeros((20, 3), int), 0, 0
-        for signal, anomaly in zip(members, scores[group], strict=True):
-            found = threshold.find(anomaly)
-            counts += overlap_confusion(signal.true, signal.on_clock(found))
-            rolled += shift_null(from_mask(signal.is_outlier), found, len(anomaly))
-            steps += len(anomaly)
-            flagged += int(to_mask(found, len(anomaly)).sum())
+        counts, rolled = (np.sum([each[key] for each in members], axis=0) for key in ("counts", "rolled"))
         row[group] = (pooled_f1([counts]), *counts.tolist())
-        alarmed.append(flagged / steps)
+        alarmed.append(sum(each["flagged"] for each in members) / sum(each["steps"] for each in members))
         null.append(np.mean([pooled_f1([each]) for each in rolled]))
     row["F1"] = float(np.mean([row[group][0] for group in groups]))
     return row | {"alarmed": float(np.mean(alarmed)), "null": float(np.mean(null))}
 
 
-def volume_row(groups: dict[str, list[Signal]], scores: dict[str, list[NDArray]]) -> dict[str, tuple[float, float]]:
-    """(VUS-ROC, VUS-PR) per group, mean over its series with events, and the mean over groups."""
-    row = {}
-    for group, members in groups.items():
-        pairs = zip(members, scores[group], strict=True)
-        row[group] = tuple(
-            np.mean([vus(signal.is_outlier, s) for signal, s in pairs if signal.is_outlier.any()], axis=0).tolist()
-        )
+def event_row(
+    groups: dict[str, list[Signal]], scores: dict[str, list[NDArray]], threshold: DynamicThreshold
+) -> dict[str, Any]:
+    """`pooled_events` of the scores of all signals."""
+    pairs = {group: zip(members, scores[group], strict=True) for group, members in groups.items()}
+    return pooled_events({group: [signal_events(*pair, threshold) for pair in each] for group, each in pairs.items()})
+
+
+def mean_volumes(groups: dict[str, list[Any]]) -> dict[str, tuple[float, float]]:
+    """(VUS-ROC, VUS-PR) per group, mean over its series with events (None: without), and the mean over groups."""
+    row = {
+        group: tuple(np.mean([pair for pair in pairs if pair is not None], axis=0).tolist())
+        for group, pairs in groups.items()
+    }
     return row | {"mean": tuple(np.mean(list(row.values()), axis=0).tolist())}
+
+
+def signal_volumes(signal: Signal, anomaly: NDArray) -> tuple[float, float] | None:
+    return vus(signal.is_outlier, anomaly) if signal.is_outlier.any() else None
+
+
+def volume_row(groups: dict[str, list[Signal]], scores: dict[str, list[NDArray]]) -> dict[str, tuple[float, float]]:
+    """`mean_volumes` of the scores of all signals."""
+    pairs = {group: zip(members, scores[group], strict=True) for group, members in groups.items()}
+    return mean_volumes({group: [signal_volumes(*pair) for pair in each] for group, each in pairs.items()})
 
 
 def show(name: str, seconds: float, events: dict[str, dict[str, Any]], volumes: dict[str, tuple[float, float]]) -> str:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-__all__ = ["History", "Network", "train"]
+__all__ = ["Adam", "History", "Network", "train"]
 
 LOSS_ROWS = 16_384  # rows of the held-out part that are evaluated at once
 
@@ -95,7 +95,7 @@ def train(
     """
     n, d = X.shape
     n_batches = 1 if batch_size is None else -(-n // batch_size)
-    adam = _Adam(network.flat)
+    adam = Adam(network.flat)
     watch = _Watch(network, held_out, patience)
     summed, step, last, epoch = torch.zeros(network.n_members, device=X.device), 0, 0, 0
     with torch.no_grad():
@@ -121,27 +121,28 @@ def train(
     return History(*curves, watch.best_step if held_out is not None else None, step)
 
 
-class _Adam:
-    """Adam (Kingma and Ba, 2015) on one vector, with torch's defaults.
+class Adam:
+    """Adam (Kingma and Ba, 2015) on one vector; `first` and `second` are the decays of its two means.
 
     torch.optim.Adam spends as long on its groups, hooks and checks as such a network spends on its gradient.
     """
 
-    FIRST, SECOND, EPSILON = 0.9, 0.999, 1e-8
+    EPSILON = 1e-8
 
-    def __init__(self, flat: torch.Tensor) -> None:
-        self.flat = flat
+    def __init__(self, flat: torch.Tensor, first: float = 0.9, second: float = 0.999) -> None:
+        self.flat, self.first, self.second = flat, first, second
         self.mean, self.square = torch.zeros_like(flat), torch.zeros_like(flat)
 
     def step(self, number: int, rate: float) -> None:
         """Step `number`, from 1, along `flat.grad`."""
         gradient = self.flat.grad
-        self.mean.lerp_(gradient, 1 - self.FIRST)
-        self.square.mul_(self.SECOND).addcmul_(gradient, gradient, value=1 - self.SECOND)
+        assert gradient is not None  # whoever made the vector allotted it
+        self.mean.lerp_(gradient, 1 - self.first)
+        self.square.mul_(self.second).addcmul_(gradient, gradient, value=1 - self.second)
         # mean / (1 - a^t) over sqrt(square / (1 - b^t)) + eps, both sides multiplied by sqrt(1 - b^t)
-        unbias = (1 - self.SECOND**number) ** 0.5
+        unbias = (1 - self.second**number) ** 0.5
         size = self.square.sqrt().add_(self.EPSILON * unbias)
-        self.flat.addcdiv_(self.mean, size, value=-rate * unbias / (1 - self.FIRST**number))
+        self.flat.addcdiv_(self.mean, size, value=-rate * unbias / (1 - self.first**number))
 
 
 class _Watch:

@@ -1,0 +1,296 @@
+"""HypAD: windows copied by an adversarially trained network, errors in the Poincaré ball (Flaborea et al., 2023)."""
+
+import logging
+import warnings
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import check_random_state
+
+from odkit import kernels
+from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit.series.base import SeriesDetector
+from odkit.series.hypad_factors import FACTORS, joined, of_steps, of_windows
+
+__all__ = ["HypAD", "UncertaintyUninformativeWarning"]
+
+CLIP = 4.0  # scaled values of a scored series; training values lie in [-1, 1]
+CHANGING, LEAST_NORM, MOST_NORM = 0.01, 0.01, 0.95  # of the predicted norm: variation, and where a mean is no rim
+
+
+class UncertaintyUninformativeWarning(UserWarning):
+    """The norm of the predicted points is the same everywhere, so it tells nothing about certainty."""
+
+
+class HypAD(SeriesDetector):
+    """How badly an adversarially trained network copies, or forecasts, what surrounds a step.
+
+    Assumes that the training series is normal and long enough to train a network on (some hundred windows). It fails on
+    anomalies that are in the training series, on windows that are easy to copy whatever they mean (flat ones), and
+    where a smaller error in the ball is rounding. Experimental: take `SeriesConsensus` first (docs/decisions/065).
+
+    Parameters
+    ----------
+    window : int, default=100
+        Steps per window, at least 2.
+    task : {"reconstruct", "forecast"}, default="reconstruct"
+        Copy the whole window through a latent vector, or forecast its second half from its first.
+    backbone : {"conv", "lstm", "mlp"}, default="conv"
+        Encoder and decoder: three convolutions, one recurrent layer, two dense layers. "mlp" is what the published
+        network amounts to.
+    latent : int, default=20
+    head : {"frozen", "learned"}, default="frozen"
+        The linear map of windows into the ball: orthogonal and kept, or trained.
+    head_dim : int, default=32
+        Dimensions of the ball.
+    clip_r : float, default=2.0
+        Longest tangent vector; points then have norm at most tanh(clip_r).
+    combination : {"mult", "rec", "critic", "euclidean", "uncertainty", "rec_uncertainty"}, default="mult"
+        Which factors the score multiplies (see Notes).
+    lambda_rec, lambda_mse : float, default=10.0, 1.0
+        Weights of the distance in the ball and of the squared error in the loss.
+    learning_rate : float, default=5e-4
+    epochs : int, default=40
+    batch_size : int, default=128
+    n_critic : int, default=5
+        Minibatches for the critic per minibatch for the rest; 0 leaves the critic untrained and its loss out.
+    max_train_windows : int, default=4096
+        Windows that make an epoch, where there are more.
+    patience : int, optional
+        Hold out the last tenth of the training windows, keep the weights with the least loss on them, and stop when
+        no epoch has lowered it for so many epochs. None: train all epochs.
+    published : bool, default=False
+        Train and measure as the published code does, for comparison; the defects are in docs/decisions/065. It needs
+        `task="reconstruct"` and ignores `head`, `head_dim`, `clip_r` and `lambda_mse`.
+    contamination : float in (0, 0.5] or "auto", default="auto"
+        Moves `offset_` only: a share of the training steps, or mean - 4 standard deviations of their scores.
+    verbose : bool, default=False
+        Log the loss of every epoch (logger "odkit", level INFO).
+    device : str, default="cpu"
+        Where to train and to score: "cpu", "cuda", "cuda:1". A fitted model scores on the cpu after
+        `set_params(device="cpu")`.
+    random_state : int, RandomState or None, default=None
+        On one device, torch version and thread count equal seeds give equal bits.
+
+    Attributes
+    ----------
+    weights_, critic_ : dicts of float32 ndarrays by name
+    location_, scale_ : ndarrays of shape (n_channels,)
+        Middle and half of the training range (1 where that is 0).
+    usual_ : dict
+        Mean and standard deviation of every factor on the training steps.
+    critic_level_ : float
+        Median of the critic over the training windows; only distances from it mean something.
+    uncertainty_ : ndarray of shape (n_timesteps,)
+        `uncertainty(X)` of the training series.
+    norm_mean_, norm_cv_ : float
+        Mean norm of the predicted points over the training windows, and standard deviation / mean.
+    uncertainty_informative_ : bool
+        Whether that norm varies (by more than 1 %) and its mean lies in [.01, .95].
+    loss_curve_ : ndarray of shape (n_epochs, 1)
+        lambda_rec * distance + lambda_mse * squared error.
+    validation_curve_ : ndarray of shape (n_epochs, 1), or None without `patience`
+    window_ : int
+    offset_ : float
+    n_features_in_ : int
+
+    Notes
+    -----
+    **Score:** -(product of factors), -1 on steps that are no worse than usual. R = 1 + max(0, (d - mean) / sd) of the
+    distance d between predicted and true point, K the same of the critic's distance from its training median, E the
+    same of the root mean squared error, U = norm of the predicted point / its mean. "rec" R, "critic" K,
+    "euclidean" E, "mult" K R, "uncertainty" K R U, "rec_uncertainty" R U. Values of windows are averaged over the
+    windows that cover a step (critic: median).
+    **Cost:** fit `epochs` * (n_critic + 1) passes, 2,000 windows of one channel some 20 s on one core; score one pass
+    over n windows; memory O(n) beside chunks of 1024 windows.
+    **Source:** aleflabo/HypAD for the idea; the frozen head, stopped gradient, Euclidean loss, critic on windows,
+    penalty of single rows and placement of scores are ours (docs/decisions/065-hypad.md).
+
+    Examples
+    --------
+    >>> t = np.arange(400)
+    >>> x = np.sin(t / 5)
+    >>> x[250:260] = 1.5
+    >>> detector = HypAD(window=20, epochs=20, combination="rec", random_state=0).fit(np.sin(t / 5))
+    >>> bool(240 < np.argmin(detector.score_samples(x)) < 270)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **SeriesDetector._parameter_constraints,
+        "window": [Interval(Integral, 2, None, closed="left")],
+        "task": [StrOptions({"reconstruct", "forecast"})],
+        "backbone": [StrOptions({"conv", "lstm", "mlp"})],
+        "latent": [Interval(Integral, 1, None, closed="left")],
+        "head": [StrOptions({"frozen", "learned"})],
+        "head_dim": [Interval(Integral, 1, None, closed="left")],
+        "clip_r": [Interval(Real, 0, None, closed="neither")],
+        "combination": [StrOptions(set(FACTORS))],
+        "lambda_rec": [Interval(Real, 0, None, closed="left")],
+        "lambda_mse": [Interval(Real, 0, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_critic": [Interval(Integral, 0, None, closed="left")],
+        "max_train_windows": [Interval(Integral, 1, None, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "published": ["boolean"],
+        "verbose": ["verbose"],
+        "device": [str, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        window: int = 100,
+        task: Literal["reconstruct", "forecast"] = "reconstruct",
+        backbone: Literal["conv", "lstm", "mlp"] = "conv",
+        latent: int = 20,
+        head: Literal["frozen", "learned"] = "frozen",
+        head_dim: int = 32,
+        clip_r: float = 2.0,
+        combination: str = "mult",
+        lambda_rec: float = 10.0,
+        lambda_mse: float = 1.0,
+        learning_rate: float = 5e-4,
+        epochs: int = 40,
+        batch_size: int = 128,
+        n_critic: int = 5,
+        max_train_windows: int = 4096,
+        patience: int | None = None,
+        published: bool = False,
+        contamination: float | Literal["auto"] = "auto",
+        verbose: bool = False,
+        device: str | None = "cpu",
+        random_state: Any = None,
+    ) -> None:
+        self.window = window
+        self.task = task
+        self.backbone = backbone
+        self.latent = latent
+        self.head = head
+        self.head_dim = head_dim
+        self.clip_r = clip_r
+        self.combination = combination
+        self.lambda_rec = lambda_rec
+        self.lambda_mse = lambda_mse
+        self.learning_rate = learning_rate
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.n_critic = n_critic
+        self.max_train_windows = max_train_windows
+        self.patience = patience
+        self.published = published
+        self.contamination = contamination
+        self.verbose = verbose
+        self.device = device
+        self.random_state = random_state
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "usual_")
+
+    def components(self, X: ArrayLike) -> dict[str, NDArray[np.float64]]:
+        """Errors of each step before they are joined: rec, critic, euclidean, certainty, each (n_samples,)."""
+        check_is_fitted(self)
+        return self._errors(self._validate(X, reset=False))[0]
+
+    def uncertainty(self, X: ArrayLike) -> NDArray[np.float64]:
+        """1 - norm of the predicted point, (n_samples,), from 0 to 1: what the ball is for."""
+        return 1 - self.components(X)["certainty"]
+
+    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Part of each channel in the anomaly score, (n_samples, n_channels): by its share of the squared error."""
+        check_is_fitted(self)
+        steps, squares = self._errors(self._validate(X, reset=False))
+        total = squares.sum(axis=1, keepdims=True)
+        share = np.divide(squares, total, out=np.full_like(squares, 1 / squares.shape[1]), where=total > 0)
+        return joined(steps, self.usual_, self._factors())[:, None] * share
+
+    def _fit_score(self, X: NDArray) -> NDArray:
+        self.__dict__.pop("usual_", None)  # a failed fit: no model
+        if self.published and self.task != "reconstruct":
+            raise ValueError("HypAD: published=True with task='forecast'; the published task is 'reconstruct'")
+        self.window_ = self.window
+        self._check_length(X, self.window_, f"window = {self.window_}")
+        try:
+            from odkit.nets.adversarial import fit_networks
+        except ModuleNotFoundError as error:
+            raise ImportError("HypAD needs torch, which is missing: pip install 'odkit[torch]'") from error
+        X = X.astype(np.float64)
+        low, high = X.min(axis=0), X.max(axis=0)
+        self.location_ = low / 2 + high / 2
+        self.scale_ = np.where(high > low, high / 2 - low / 2, 1.0)
+        log = logging.getLogger("odkit").info
+        self.weights_, self.critic_, history = fit_networks(
+            self._plan(),
+            self._scaled(X),
+            epochs=self.epochs,
+            max_train_windows=self.max_train_windows,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            patience=self.patience,
+            device=kernels.on(self.device).device,
+            seed=check_random_state(self.random_state).randint(2**31 - 2),
+            progress=(lambda step, loss: log("HypAD: step %d, loss %.6g", step, loss[0])) if self.verbose else None,
+            lambda_rec=self.lambda_rec,
+            lambda_mse=self.lambda_mse,
+            n_critic=self.n_critic,
+        )
+        self.loss_curve_, self.validation_curve_ = history.loss_curve, history.validation_curve
+        found = of_windows(*self._model(), self._scaled(X), kernels.on(self.device).device)
+        self.critic_level_ = float(np.median(found["critic"]))
+        steps = of_steps(self._plan(), found, self.critic_level_)
+        self.uncertainty_ = 1 - steps["certainty"]
+        self._check_uncertainty(found["norm"])
+        self.usual_ = {name: (float(values.mean()), float(values.std())) for name, values in steps.items()}
+        return -joined(steps, self.usual_, self._factors())
+
+    def _check_uncertainty(self, norm: NDArray) -> None:
+        self.norm_mean_ = float(norm.mean())
+        self.norm_cv_ = float(norm.std() / max(self.norm_mean_, np.finfo(float).tiny))
+        self.uncertainty_informative_ = bool(self.norm_cv_ >= CHANGING and LEAST_NORM <= self.norm_mean_ <= MOST_NORM)
+        if "certainty" in FACTORS[self.combination] and not self.uncertainty_informative_:
+            warnings.warn(
+                f"HypAD: the norm of the predicted points is {self.norm_mean_:.3g} on average and varies by "
+                f"{self.norm_cv_:.2%}; informative are a mean in [{LEAST_NORM}, {MOST_NORM}] and at least "
+                f"{CHANGING:.0%}. combination={self.combination!r} is scored without it.",
+                UncertaintyUninformativeWarning,
+                stacklevel=2,
+            )
+
+    def _score(self, X: NDArray) -> NDArray:
+        return -joined(self._errors(X)[0], self.usual_, self._factors())
+
+    def _errors(self, X: NDArray) -> tuple[dict[str, NDArray], NDArray]:
+        """Errors of each step, and its squared errors (n_samples, n_channels)."""
+        self._check_length(X, self.window_, f"window = {self.window_}")
+        found = of_windows(*self._model(), self._scaled(X), kernels.on(self.device).device)
+        return of_steps(self._plan(), found, self.critic_level_), found["squares"]
+
+    def _factors(self) -> tuple[str, ...]:
+        names = FACTORS[self.combination]
+        return names if self.uncertainty_informative_ else tuple(name for name in names if name != "certainty")
+
+    def _scaled(self, X: NDArray) -> NDArray:
+        return np.clip((X - self.location_) / self.scale_, -CLIP, CLIP)
+
+    def _plan(self) -> Any:
+        from odkit.nets.hypad import Plan
+
+        return Plan(
+            self.n_features_in_,
+            self.window_,
+            self.task,
+            self.backbone,
+            self.latent,
+            self.head,
+            self.head_dim,
+            self.clip_r,
+            self.published,
+        )
+
+    def _model(self) -> tuple[Any, dict[str, NDArray], dict[str, NDArray]]:
+        return self._plan(), self.weights_, self.critic_

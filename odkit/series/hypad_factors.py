@@ -1,0 +1,81 @@
+"""From errors of windows to factors of steps to the scores of `HypAD`: placing, standardising, multiplying."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from odkit.series.windows import unroll
+
+__all__ = ["FACTORS", "joined", "of_steps", "of_windows"]
+
+SPREAD_FLOOR = 1e-6  # errors are float32: a smaller spread is rounding
+
+FACTORS = {
+    "rec": ("rec",),
+    "critic": ("critic",),
+    "euclidean": ("euclidean",),
+    "mult": ("critic", "rec"),
+    "uncertainty": ("critic", "rec", "certainty"),
+    "rec_uncertainty": ("rec", "certainty"),
+}
+
+
+def of_windows(
+    plan: Any, weights: Mapping[str, NDArray], critic: Mapping[str, NDArray], X: NDArray, device: str
+) -> dict[str, NDArray[np.float64]]:
+    """distance, norm, critic and euclidean of every window, (n_windows,); squares of every step, (n, channels).
+
+    A step's squares are the mean over the windows that cover it; steps before the first target get its first.
+    """
+    from odkit.nets.hypad import window_errors
+
+    n_windows, lead = len(X) - plan.window + 1, plan.window - plan.horizon
+    found = {name: np.empty(n_windows) for name in ("distance", "norm", "critic", "euclidean")}
+    squares = np.zeros(X.shape)
+    for rows, errors in window_errors(plan, weights, critic, X, device):
+        chunk = errors.pop("squares")
+        found["euclidean"][rows] = np.sqrt(chunk.mean(axis=(1, 2)))
+        for name, values in errors.items():
+            found[name][rows] = values
+        for step in range(plan.horizon):
+            squares[lead + rows.start + step : lead + rows.stop + step] += chunk[:, :, step]
+    steps = np.arange(len(X) - lead)
+    covered = np.minimum(np.minimum(steps + 1, steps[::-1] + 1), min(plan.horizon, n_windows))
+    squares[lead:] /= covered[:, None]
+    squares[:lead] = squares[lead]
+    return found | {"squares": squares}
+
+
+def of_steps(plan: Any, found: Mapping[str, NDArray], critic_level: float) -> dict[str, NDArray[np.float64]]:
+    """rec, certainty, euclidean and critic of every step, (n,): mean over windows, distance of the median from a level.
+
+    As published, an error belongs to the first step of its window.
+    """
+    n = len(found["squares"])
+    lead = plan.window - plan.horizon
+
+    def placed(name: str, how: Any) -> NDArray[np.float64]:
+        if plan.published and name != "critic":
+            return np.pad(found[name], (0, plan.window - 1), mode="edge")
+        return np.pad(unroll(found[name], n - lead, plan.horizon, how=how), (lead, 0), mode="edge")
+
+    return {
+        "rec": placed("distance", "mean"),
+        "certainty": placed("norm", "mean"),
+        "euclidean": placed("euclidean", "mean"),
+        "critic": np.abs(placed("critic", "median") - critic_level),
+    }
+
+
+def joined(steps: Mapping[str, NDArray], usual: Mapping[str, tuple[float, float]], names: tuple[str, ...]) -> NDArray:
+    """Product of the named factors, (n,): 1 + max(0, (v - mean) / sd) of errors, v / mean of the certainty."""
+    product = np.ones(len(steps["rec"]))
+    for name in names:
+        mean, sd = usual[name]
+        if name == "certainty":
+            product *= steps[name] / max(mean, SPREAD_FLOOR)
+        else:
+            product *= 1 + np.maximum(0, (steps[name] - mean) / (sd + SPREAD_FLOOR))
+    return product

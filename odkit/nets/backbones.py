@@ -135,4 +135,4 @@ class Recurrent(NamedTuple):
         return states
 
 
-BACKBONES = {"conv": Conv, "lstm": Recurrent, "mlp": Dense}
+BACKBONES: dict[str, type[Conv] | type[Dense] | type[Recurrent]] = {"conv": Conv, "lstm": Recurrent, "mlp": Dense}

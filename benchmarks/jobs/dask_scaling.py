@@ -1,8 +1,8 @@
 """How much faster two Dask workers score than one: python -m benchmarks.jobs.dask_scaling [ROWS]
 
 Parquet files are read, scored and reduced to the number of flagged rows. Both clusters are up all the while and take
-turns, workers are processes of one thread; medians of the rounds. The limit is the number of cores, 2 here, less what
-the scheduler and this process need.
+turns; a worker is a process that reads and computes in one thread; medians of the rounds. The limit is the number of
+cores, 2 here, less what the scheduler and this process need.
 """
 
 import sys
@@ -15,13 +15,14 @@ from typing import Any
 import dask.dataframe
 import numpy as np
 import pandas as pd
+import pyarrow
 from distributed import Client, LocalCluster
 
 from benchmarks.timing import interleaved, machine, ratio, seconds
-from odkit import ECOD, Mahalanobis
+from odkit import ECOD, GMM, Mahalanobis
 from odkit.adapters import dask as on_dask
 
-ROUNDS, FILES, COLUMNS = 5, 8, 20
+ROUNDS, FILES, COLUMNS = 3, 8, 20
 
 
 def main(n_rows: int) -> None:
@@ -32,17 +33,22 @@ def main(n_rows: int) -> None:
             rows = rng.normal(size=(n_rows // FILES, COLUMNS))
             pd.DataFrame(rows, columns=names).to_parquet(Path(folder) / f"part-{i}.parquet")
         train = pd.DataFrame(rng.normal(size=(50_000, COLUMNS)), columns=names)
-        clusters = {n: LocalCluster(n, threads_per_worker=1, dashboard_address=None) for n in (1, 2)}
+        clusters = {
+            n: LocalCluster(n, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR") for n in (1, 2)
+        }
         clients = {n: Client(cluster, set_as_default=False) for n, cluster in clusters.items()}
         data = dask.dataframe.read_parquet(folder)
         print(machine())
         print(f"{n_rows:,} rows x {COLUMNS} from {FILES} Parquet files, median seconds of {ROUNDS} rounds")
         print(f"{'job':20}{'1 worker':>12}{'2 workers':>12}   1 / 2")
-        for detector in (ECOD(), Mahalanobis()):
-            name = type(detector).__name__
+        for client in clients.values():
+            client.run(pyarrow.set_cpu_count, 1)  # else one worker reads with all cores
+        for detector in (ECOD(), Mahalanobis(), GMM(4, random_state=0)):
             flagged = on_dask.score(detector.fit(train), data)["is_outlier"].sum()
-            _show(f"score {name}", clients, lambda client, f=flagged: client.compute(f).result())
-            _show(f"fit {name}", clients, lambda client, d=detector: on_dask.fit(d, data, client=client))
+            _show(f"score {type(detector).__name__}", clients, lambda client, f=flagged: client.compute(f).result())
+        for detector in (ECOD(compression=0.01), Mahalanobis()):
+            work = partial(on_dask.fit, detector, data)
+            _show(f"fit {type(detector).__name__}", clients, lambda client, w=work: w(client=client))
         for client in clients.values():
             client.close()
         for cluster in clusters.values():
@@ -51,7 +57,9 @@ def main(n_rows: int) -> None:
 
 def _show(what: str, clients: dict[int, Client], work: Callable[[Client], Any]) -> None:
     times = interleaved({str(n): partial(work, client) for n, client in clients.items()}, ROUNDS)
-    print(f"{what:20}{seconds(times['1']):>12}{seconds(times['2']):>12}   {ratio(times['1'], times['2'])}", flush=True)
+    print(
+        f"{what:20}{seconds(times['1']):>12}{seconds(times['2']):>12}   {ratio(times['1'], times['2']):.2f}", flush=True
+    )
 
 
 if __name__ == "__main__":

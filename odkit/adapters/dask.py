@@ -27,8 +27,6 @@ from odkit.scores import anomaly_score
 
 __all__ = ["fit", "score"]
 
-MERGED_AT_ONCE = 8  # parts that one task joins: of the tree only a few statistics are alive at a time
-
 
 def fit(detector: Any, data: Any, *, client: Any = None) -> Any:
     """Fit a detector on a Dask collection and return it as an ordinary fitted detector.
@@ -47,7 +45,8 @@ def fit(detector: Any, data: Any, *, client: Any = None) -> Any:
     detector
         Equal to a local fit on all rows in order: ECOD to the bit, Mahalanobis to rounding. `offset_` is read off a
         uniform sample of at most 4096 rows, as after `partial_fit`. GMM takes one pass over the data per EM iteration,
-        a partition at a time in this process: `persist` the data if they fit into the cluster's memory.
+        a partition at a time in this process: `persist` the data if they fit into the cluster's memory. ECOD without
+        `compression` keeps every value, so joining its parts moves all data and gains no time.
 
     Raises
     ------
@@ -83,10 +82,7 @@ def fit(detector: Any, data: Any, *, client: Any = None) -> Any:
         seeds = check_random_state(detector.random_state).randint(np.iinfo(np.int32).max, size=len(parts)).tolist()
     fitted = [dask.delayed(_fitted_part)(detector, part, seed) for part, seed in zip(parts, seeds, strict=True)]
     while len(fitted) > 1:
-        fitted = [
-            dask.delayed(_merged)(fitted[start : start + MERGED_AT_ONCE])
-            for start in range(0, len(fitted), MERGED_AT_ONCE)
-        ]
+        fitted = [dask.delayed(_merged)(fitted[start : start + 2]) for start in range(0, len(fitted), 2)]
     with _on(client):
         (merged,) = dask.compute(fitted[0])
     if merged is None:

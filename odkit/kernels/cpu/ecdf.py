@@ -28,6 +28,7 @@ __all__ = [
     "log_odds",
     "medians",
     "merge_columns",
+    "place_costs",
     "skewness_sign",
     "sorted_columns",
     "tail_max",
@@ -321,6 +322,19 @@ def columns_of(table: TailTable) -> list[NDArray]:
         keys, counts, _ = _feature(table, j)
         columns.append(keys if counts is None else np.repeat(keys, np.diff(counts)))
     return columns
+
+
+def place_costs(table: TailTable, j: int) -> tuple[NDArray, NDArray[np.float64], NDArray[np.float64]]:
+    """Distinct keys (m,) of feature j, and its left and right costs (2 m + 1,) by #{keys < x} + #{keys <= x}."""
+    keys, counts, costs = _feature(table, j)
+    if table.count_offsets[j] == TABLED:
+        half = 2 * keys.size + 1
+        return keys, costs[:half], costs[half:][::-1]
+    if counts is None:
+        starts, _ = _runs(keys)
+        keys, counts = keys[starts], np.append(starts, keys.size)
+    place = np.arange(2 * keys.size + 1)
+    return keys, costs[counts[(place + 1) // 2]], costs[table.sizes[j] - counts[place // 2]]
 
 
 def merge_columns(a: TailTable, b: TailTable) -> tuple[TailTable, NDArray[np.int64]]:

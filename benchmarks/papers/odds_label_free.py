@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
 
-from benchmarks.papers.protocol import grade, shifted, snapshots, split
+from benchmarks.papers.protocol import Contest, grade, shifted, split
 from odkit import KNN, MeanShift, anomaly_score
 
 DATA = Path(os.environ.get("ODKIT_DATA_HOME", Path(__file__).resolve().parents[3] / "shared" / "data"))
@@ -56,12 +56,15 @@ def main() -> None:
         baselines.append(
             [roc_auc_score(data.test_outlier, anomaly_score(d.fit(data.fit), data.test)) for d in detectors]
         )
-        states = {
-            heads: snapshots(data.fit, list(range(options.seeds)), heads, options.steps) for heads in (False, True)
-        }
         targets = {m: shifted(data, 20, m) if m else (data.validation, data.test) for m in (0, 1, 3)}
-        row = [grade(data, states[heads], targets[m], weights) for heads, weights, m in CONTESTANTS.values()]
-        graded.append([(last.mean(), picked.mean()) for picked, last in row])
+        last, picked = {}, {}
+        for heads in (False, True):
+            names = [contestant for contestant, (two_heads, _, _) in CONTESTANTS.items() if two_heads == heads]
+            contests = [Contest(CONTESTANTS[c][1], *targets[CONTESTANTS[c][2]]) for c in names]
+            by_labels, without = grade(data, list(range(options.seeds)), heads, contests, options.steps, every=50)
+            picked |= dict(zip(names, by_labels.mean(axis=1), strict=True))
+            last |= dict(zip(names, without.mean(axis=1), strict=True))
+        graded.append([(last[contestant], picked[contestant]) for contestant in CONTESTANTS])
         cells = [f"{roc:.3f}" for roc in baselines[-1]] + [f"{last:.3f} / {picked:.3f}" for last, picked in graded[-1]]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     cells = [f"{roc:.3f}" for roc in np.mean(baselines, axis=0)]

@@ -12,11 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 from sklearn.model_selection import train_test_split
 
-from odkit import MeanShift
-from odkit.kernels.cpu.reconstruction import apre_terms, mse_terms, reconstruct
+from odkit import MeanShift, kernels
 from odkit.kernels.cpu.scaling import column_scales
 from odkit.nets.autoencoder import AutoEncoderMembers, encoder_widths
 from odkit.nets.training import train
@@ -46,46 +45,62 @@ def split(X: np.ndarray, is_outlier: np.ndarray) -> Split:
     return Split(fit, validation, test, fit_outlier, validation_outlier, test_outlier)
 
 
-def snapshots(rows: np.ndarray, seeds: list[int], two_heads: bool, steps: int, every: int = 50) -> list:
-    """Weights and biases of all seeds at every record of one full-batch training, the seeds as members of a network."""
-    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    members = AutoEncoderMembers(rows.shape[1], encoder_widths(rows.shape[1]), two_heads, generators)
-    kept: list = []
-    train(
-        members,
-        torch.tensor(rows, dtype=torch.float32),
-        generators,
-        max_steps=steps,
-        batch_size=None,
-        check_every=every,
-        progress=lambda step, loss: kept.append(members.arrays()),
-    )
-    return kept
-
-
 def shifted(data: Split, n_neighbors: int, n_passes: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean shift of the validation and the test rows along the fitted rows."""
     shift = MeanShift(n_neighbors=n_neighbors, n_passes=n_passes, scaling=None).fit(data.fit)
     return shift.transform(data.validation), shift.transform(data.test)
 
 
-def errors(state, rows: np.ndarray, target: np.ndarray, weighting: tuple[float, float, float] | None) -> np.ndarray:
-    """Anomaly scores (n_seeds, n_rows); `weighting` is (alpha, beta, min_variance), or None for the squared error."""
-    mean, variance = reconstruct(rows, *state, weighting is not None)
-    if weighting is None:
-        return mse_terms(target, mean).sum(axis=-1)
-    deviation, log_variance = apre_terms(target, mean, variance, *weighting)
-    return (deviation + log_variance).sum(axis=-1)
+def roc_auc(scores: np.ndarray, is_outlier: np.ndarray) -> np.ndarray:
+    """ROC AUC of each line of scores (..., n_rows), from ranks."""
+    n_outliers = is_outlier.sum()
+    total = rankdata(scores, axis=-1)[..., is_outlier].sum(axis=-1)
+    return (total - n_outliers * (n_outliers + 1) / 2) / (n_outliers * (len(is_outlier) - n_outliers))
 
 
-def grade(data: Split, states: list, targets: tuple[np.ndarray, np.ndarray], weighting=None):
-    """Test ROC AUC of every seed: at the step picked by validation labels, and at the last step."""
-    validation, test = (
-        np.array([[roc_auc_score(truth, s) for s in errors(state, rows, target, weighting)] for state in states])
-        for rows, target, truth in (
-            (data.validation, targets[0], data.validation_outlier),
-            (data.test, targets[1], data.test_outlier),
-        )
-    )
-    picked = np.take_along_axis(test, validation.argmax(axis=0)[None], axis=0)[0]
-    return picked, test[-1]
+class Contest(NamedTuple):
+    """What a network is scored by: weights of the error, and what its output is held against."""
+
+    weighting: tuple[float, float, float] | None  # alpha, beta, min_variance; None: squared error
+    validation: np.ndarray
+    test: np.ndarray
+
+
+def grade(data: Split, seeds: list[int], two_heads: bool, contests: list[Contest], steps: int, every: int):
+    """Train one network per seed; test ROC AUC (n_contests, n_seeds) of the label-picked and of the last step.
+
+    The seeds are the members of one batched network. Validation labels are looked at every `every` steps.
+    """
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    d = data.fit.shape[1]
+    members = AutoEncoderMembers(d, encoder_widths(d), two_heads, generators)
+    rows = {part: torch.tensor(getattr(data, part), dtype=torch.float32) for part in ("fit", "validation", "test")}
+    targets = {
+        part: [torch.tensor(getattr(contest, part), dtype=torch.float32) for contest in contests]
+        for part in ("validation", "test")
+    }
+    truth = {"validation": data.validation_outlier, "test": data.test_outlier}
+
+    def roc(part: str) -> np.ndarray:
+        mean, variance = members(rows[part].expand(len(seeds), -1, -1))
+        scores = []
+        for contest, target in zip(contests, targets[part], strict=True):
+            if contest.weighting is None:
+                scores.append(k.reconstruction.mse_terms(target, mean).sum(dim=-1))
+            else:
+                deviation, spread = k.reconstruction.apre_terms(target, mean, variance, *contest.weighting)
+                scores.append((deviation + spread).sum(dim=-1))
+        return roc_auc(torch.stack(scores).numpy(), truth[part])
+
+    best = np.full((len(contests), len(seeds)), -np.inf)
+    picked = np.zeros_like(best)
+
+    def look(step, loss):
+        validation = roc("validation")
+        better = validation > best
+        if better.any():
+            best[better], picked[better] = validation[better], roc("test")[better]
+
+    k = kernels.on("torch")
+    train(members, rows["fit"], generators, max_steps=steps, batch_size=None, check_every=every, progress=look)
+    return picked, roc("test")

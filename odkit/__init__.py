@@ -28,7 +28,7 @@ _SHELF = {
     "LevelMahalanobis": "odkit.images.level_mahalanobis",
     "Mahalanobis": "odkit.detectors.mahalanobis",
     "MeanShift": "odkit.detectors.mean_shift",
-    "MeanShiftScoring": "odkit.detectors.mean_shift",
+    "MeanShiftScoring": "odkit.detectors.mean_shift_scoring",
     "MovingEnergy": "odkit.series.energy",
     "PCAReconstruction": "odkit.detectors.pca_reconstruction",
     "PatchGaussian": "odkit.images.patch_gaussian",

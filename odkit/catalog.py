@@ -130,7 +130,7 @@ DETECTORS = {
         fails="larger groups of anomalies; rims of the data",
     ),
     "mean-shift-scoring": Entry(
-        "odkit.detectors.mean_shift",
+        "odkit.detectors.mean_shift_scoring",
         "MeanShiftScoring",
         assumes="a reconstruction, and anomalies in the training data that it must not copy (needs torch)",
         cost="of autoencoder and mean-shift together",

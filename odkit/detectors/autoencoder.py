@@ -1,27 +1,26 @@
 """Autoencoder with plain and probabilistic reconstruction error (Tan et al., MSS-PAE, Pattern Recognition, 2025)."""
 
 import logging
-import warnings
-from collections.abc import Iterator
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
 from odkit import kernels
-from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit._sklearn import Interval, StrOptions
 from odkit.base import Detector
-from odkit.kernels.cpu.blas import one_thread
 from odkit.kernels.cpu.scaling import column_scales
+from odkit.reconstruction import Reconstruction
 
 __all__ = ["AutoEncoder"]
 
-CELLS = 1 << 18  # float64 numbers of one layer of all members at once: 2 MiB, about a core's cache
+TRAINING = ("hidden", "n_members", "max_steps", "batch_size", "learning_rate", "lr_step", "check_every", "patience",
+            "mixed_precision")  # fmt: skip
 
 
-class AutoEncoder(Detector):
+class AutoEncoder(Reconstruction, Detector):
     """A row is as strange as a narrow network, trained to copy rows, fails to copy it.
 
     Assumes that normal rows lie near a surface of fewer dimensions than there are columns, and that a small network
@@ -196,17 +195,13 @@ class AutoEncoder(Detector):
         self.device = device
         self.random_state = random_state
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "weights_")
-
     def _fit(self, X: NDArray) -> None:
         previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)  # a failed fit: no model
         if len(X) < 2:
             raise ValueError("AutoEncoder: n_samples = 1, but a spread needs at least 2 rows. Give more rows.")
         X = X.astype(np.float64, copy=False)
         self.location_, self.scale_, self.constant_features_ = column_scales(X, self.scaling)
-        varying = ~self.constant_features_
-        if not varying.any():
+        if self.constant_features_.all():
             raise ValueError(
                 f"AutoEncoder: all {X.shape[1]} columns are constant, so there is nothing to learn; at least one must "
                 "vary. Give other columns."
@@ -217,101 +212,18 @@ class AutoEncoder(Detector):
             raise ImportError("AutoEncoder needs torch, which is missing: pip install 'odkit[torch]'") from error
         self.alpha_, self.beta_ = {"mse": (1.0, 0.0), "pre": (1.0, 1.0), "apre": (self.alpha, self.beta)}[self.error]
         log = logging.getLogger("odkit").info
+        Z = self._scaled(X)[:, ~self.constant_features_]
         weights, biases, history = fit_members(
-            ((X - self.location_) / self.scale_)[:, varying],
-            hidden=self.hidden,
+            Z,
             two_heads=self.error != "mse",
-            n_members=self.n_members,
-            validation_fraction=self.validation_fraction if self.early_stopping else None,
             start=previous if self.warm_start and previous[0] is not None else None,
-            mixed_precision=self.mixed_precision,
+            validation_fraction=self.validation_fraction if self.early_stopping else None,
             device=kernels.on(self.device).device,
             random_state=check_random_state(self.random_state),
-            max_steps=self.max_steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            lr_step=self.lr_step,
-            check_every=self.check_every,
-            patience=self.patience,
             progress=(lambda step, loss: log("AutoEncoder: step %d, loss %s", step, loss)) if self.verbose else None,
+            **{name: getattr(self, name) for name in TRAINING},
         )
         self.loss_curve_, self.validation_curve_, self.best_step_, self.n_steps_ = history
         self.weights_, self.biases_ = weights, biases
         if self.error != "mse" and self.min_variance < 1:
-            share = np.mean([(v <= self.min_variance).mean() for _, _, _, v in self._predictions(kernels.on(), X)])
-            if share > 0.5:
-                warnings.warn(
-                    f"AutoEncoder: {share:.0%} of all predicted variances lie at or below min_variance="
-                    f"{self.min_variance}, so the score is mostly a plain squared error. Lower min_variance or use "
-                    "error='mse'.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-
-    def _score(self, X: NDArray) -> NDArray:
-        deviation, log_variance = self._parts(X)
-        return -(deviation + log_variance).sum(axis=1)
-
-    def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
-        """What the members make of X on average, shape (n_samples, n_features), in the units of X.
-
-        Its squared error is less than the mean of the members' errors, by the variance between the members.
-        """
-        return self.reconstruct_members(X)[0].mean(axis=0)
-
-    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
-        """`reconstruct(X)`."""
-        return self.reconstruct(X)
-
-    def reconstruct_members(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        """Mean and variance (None for "mse") by each member, (n_members, n_samples, n_features), in the units of X."""
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
-        k = kernels.on(self.device)
-        varying = ~self.constant_features_
-        mean = np.zeros((self.weights_[0].shape[0], *X.shape))
-        variance = None if self.error == "mse" else np.ones_like(mean)
-        for rows, _, found, spread in self._predictions(k, X):
-            mean[:, rows, varying] = k.numpy(found)
-            if variance is not None:
-                variance[:, rows, varying] = k.numpy(spread)
-        mean = mean * self.scale_ + self.location_
-        return mean, None if variance is None else variance * self.scale_**2
-
-    def explain(self, X: ArrayLike, *, parts: bool = False) -> Any:
-        """Contribution of each column to the anomaly score, (n_samples, n_features); rows sum to it.
-
-        With `parts`, two such arrays: the deviation from the reconstruction, and the log-variance part.
-        """
-        check_is_fitted(self)
-        deviation, log_variance = self._parts(self._validate(X, reset=False))
-        return (deviation, log_variance) if parts else deviation + log_variance
-
-    def _parts(self, X: NDArray) -> tuple[NDArray, NDArray]:
-        """Deviation and log-variance terms, each (n, d), averaged over the members."""
-        k = kernels.on(self.device)
-        constant = self.constant_features_
-        z = (X[:, constant] - self.location_[constant]) / self.scale_[constant]
-        deviation, log_variance = np.zeros(X.shape), np.zeros(X.shape)
-        least = 1.0 if self.error == "mse" else max(1.0, self.min_variance)
-        deviation[:, constant] = self.alpha_ * z**2 / least
-        log_variance[:, constant] = self.beta_ * np.log(least)
-        for rows, z, mean, variance in self._predictions(k, X):
-            if variance is None:
-                deviation[rows, ~constant] = k.numpy(k.reconstruction.mse_terms(z, mean).mean(0))
-                continue
-            terms = k.reconstruction.apre_terms(z, mean, variance, self.alpha_, self.beta_, self.min_variance)
-            deviation[rows, ~constant], log_variance[rows, ~constant] = (k.numpy(term.mean(0)) for term in terms)
-        return deviation, log_variance
-
-    def _predictions(self, k: kernels.Backend, X: NDArray) -> Iterator[tuple[slice, Any, Any, Any]]:
-        """Rows, their scaled varying columns, and the members' mean and variance of those, chunk by chunk."""
-        varying = ~self.constant_features_
-        weights, biases = [k.array(w) for w in self.weights_], [k.array(b) for b in self.biases_]
-        step = min(8192, max(64, CELLS // (weights[0].shape[0] * weights[0].shape[1])))
-        for start in range(0, len(X), step):
-            rows = slice(start, start + step)
-            z = k.array(((X[rows] - self.location_) / self.scale_)[:, varying])
-            with one_thread():
-                mean, variance = k.reconstruction.reconstruct(z, weights, biases, self.error != "mse")
-            yield rows, z, mean, variance
+            self._warn_of_small_variances(Z)

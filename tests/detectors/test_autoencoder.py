@@ -154,6 +154,21 @@ def test_it_learns(learnt, X):
     assert np.abs(learnt.weights_[0] - start.weights_[0]).mean() > 0.05
 
 
+@pytest.mark.parametrize("error", ["pre", "apre"])
+def test_two_heads_learn(X, error):
+    detector = AutoEncoder(
+        error=error, hidden=(4,), n_members=2, max_steps=800, min_variance=1e-3, learning_rate=5e-3, random_state=0
+    ).fit(X)
+    start = small(error=error, hidden=(4,), learning_rate=1e-12, max_steps=1).fit(X)
+    for ours, theirs in zip((*detector.weights_, *detector.biases_), (*start.weights_, *start.biases_), strict=True):
+        assert np.abs(ours - theirs).mean() > 0.01
+    assert (detector.loss_curve_[-1] < detector.loss_curve_[0] - 3).all()
+    mean, variance = detector.reconstruct_members(X)
+    shuffled = X[np.random.default_rng(0).permutation(len(X))]
+    right, wrong = (((rows - mean) ** 2 / variance).sum(axis=-1).mean() for rows in (X, shuffled))
+    assert right < 0.1 * wrong
+
+
 def test_a_row_off_the_curve_stands_out_though_no_column_does(learnt, X):
     off = X[:1].copy()
     off[0, 5] = X[:, 5].max() if off[0, 5] < np.median(X[:, 5]) else X[:, 5].min()
@@ -271,10 +286,11 @@ def test_the_papers_settings_are_one_call(X):
 # --- bad input
 
 
-@pytest.mark.parametrize("n", [2, 3, 257, 300])
+@pytest.mark.parametrize("n", [2, 3, 129, 257, 300])
 def test_any_number_of_rows(n):
+    """Fewer than a batch, one more than a batch, one row a batch, all rows."""
     X = np.random.default_rng(0).normal(size=(n, 3))
-    for batch_size in (1, 256, None):
+    for batch_size in (1, 128, 256, None):
         detector = small(batch_size=batch_size, max_steps=5).fit(X)
         assert np.isfinite(detector.score_samples(X)).all()
     small(early_stopping=True, max_steps=5).fit(X)
@@ -300,6 +316,25 @@ def test_divergence_names_epoch_and_learning_rate_and_leaves_no_model(X):
         detector.set_params(learning_rate=1e20).fit(X)
     with pytest.raises(NotFittedError):
         detector.predict(X)
+
+
+def test_nan_amid_the_training_names_epoch_and_learning_rate_and_leaves_no_model(X, monkeypatch):
+    from odkit.nets.autoencoder import AutoEncoderMembers
+
+    gradients, calls = AutoEncoderMembers.gradients, []
+
+    def spoilt(members, x):
+        calls.append(len(x))
+        return gradients(members, x) * (np.nan if len(calls) > 30 else 1.0)
+
+    detector = small(check_every=20).fit(X)
+    monkeypatch.setattr(AutoEncoderMembers, "gradients", spoilt)
+    # 300 rows in batches of at most 64 are 5 steps an epoch
+    with pytest.raises(ValueError, match=r"NaN at step 40 \(epoch 8, learning rate 0.001\). Lower learning_rate"):
+        detector.fit(X)
+    assert len(calls) == 40
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
 
 
 @pytest.mark.parametrize(

@@ -1,51 +1,19 @@
-"""MeanShift and MeanShiftScoring: worked examples, identities, equivariance, bad input."""
+"""MeanShift: the worked example, identities, equivariance, bad input."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.decomposition import NMF, PCA
-from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LinearRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
-from odkit import MeanShift, MeanShiftScoring, PCAReconstruction, anomaly_score
-from odkit.base import Detector
+from odkit import MeanShift, anomaly_score
 
 HAND = np.array([[0.0], [1.0], [3.0], [10.0]])
-
-
-class Identity(Detector):
-    """Reconstructs every row perfectly."""
-
-    def __init__(self, *, contamination=0.1):
-        self.contamination = contamination
-
-    def _fit(self, X):
-        self.fitted_ = True
-
-    def _score(self, X):
-        return np.zeros(len(X))
-
-    def reconstruct(self, X):
-        return np.asarray(X, dtype=float)
-
-
-class TwoMembers(Identity):
-    """Reconstructs by two members with variances, in the units of X."""
-
-    def reconstruct_members(self, X):
-        return np.stack([X, X + 1]), np.full((2, *X.shape), 4.0)
 
 
 @pytest.fixture(scope="module")
 def X():
     rng = np.random.default_rng(0)
     return np.vstack([rng.normal(size=(150, 4)), rng.normal(size=(8, 4)) * 5]) * [1, 3, 0.1, 1] + [0, 10, 0, -5]
-
-
-# --- mean shift
 
 
 def test_the_hand_worked_example():
@@ -164,92 +132,6 @@ def test_wrong_parameters_are_named_with_their_value(X, wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"'{name}'.*{value}"):
         MeanShift(**wrong).fit(X)
-
-
-# --- mean-shift scoring
-
-
-def test_a_perfect_copy_leaves_the_squared_mean_shift(X):
-    distance = anomaly_score(MeanShift().fit(X), X)
-    for perfect in (Identity(), PCAReconstruction(4), PCA(), make_pipeline(StandardScaler(), PCA())):
-        scored = anomaly_score(MeanShiftScoring(perfect).fit(X), X)
-        np.testing.assert_allclose(scored, distance**2, rtol=1e-10, atol=1e-13)
-
-
-def test_a_rank_0_copy_leaves_the_distance_of_the_shift_from_the_mean(X):
-    shifted = MeanShift(scaling=None).fit(X).transform(X)
-    expected = ((shifted - X.mean(axis=0)) ** 2).sum(axis=1)
-    detector = MeanShiftScoring(PCAReconstruction(0, scaling=None), scaling=None).fit(X)
-    np.testing.assert_allclose(anomaly_score(detector, X), expected, rtol=1e-9)
-
-
-def test_without_a_shift_it_is_the_plain_score(X):
-    plain = anomaly_score(PCAReconstruction(2).fit(X), X)
-    np.testing.assert_allclose(
-        anomaly_score(MeanShiftScoring(PCAReconstruction(2), n_neighbors=1).fit(X), X), plain, rtol=1e-8
-    )
-
-
-@pytest.mark.parametrize("error", ["mse", "pre", "apre"])
-def test_an_autoencoder_is_scored_by_its_own_error(X, error):
-    pytest.importorskip("torch")
-    from odkit import AutoEncoder
-
-    estimator = AutoEncoder(error=error, alpha=0.3, beta=1.5, max_steps=40, n_members=2, random_state=0)
-    plain = anomaly_score(estimator.fit(X), X)
-    unshifted = MeanShiftScoring(estimator, n_neighbors=1).fit(X)
-    np.testing.assert_allclose(anomaly_score(unshifted, X), plain, rtol=1e-8)
-    detector = MeanShiftScoring(estimator).fit(X)
-    assert not np.allclose(anomaly_score(detector, X), plain)
-    np.testing.assert_allclose(detector.explain(X).sum(axis=1), anomaly_score(detector, X), rtol=1e-12)
-    np.testing.assert_array_equal(detector.expected(X), detector.mean_shift_.transform(X))
-
-
-def test_members_and_variances_of_any_estimator_count(X):
-    detector = MeanShiftScoring(TwoMembers(), n_neighbors=1, scaling=None).fit(X)
-    # alpha = beta = 1: residuals 0 and 1 in each of four columns, variance 4
-    np.testing.assert_allclose(anomaly_score(detector, X), 4 * (0.5 / 4 + np.log(4)), rtol=1e-10)
-
-
-def test_transformers_that_go_both_ways_serve(X):
-    for estimator in (PCA(2), NMF(2, init="nndsvda", tol=0.1)):
-        detector = MeanShiftScoring(estimator).fit(np.abs(X))
-        assert np.isfinite(detector.score_samples(np.abs(X))).all()
-        assert estimator is not detector.estimator_
-        assert not hasattr(estimator, "components_")
-
-
-def test_the_default_is_a_seeded_autoencoder(X):
-    pytest.importorskip("torch")
-    from odkit import AutoEncoder
-
-    first = MeanShiftScoring(random_state=0).fit(X)
-    assert isinstance(first.estimator_, AutoEncoder)
-    explicit = MeanShiftScoring(AutoEncoder(random_state=0)).fit(X)
-    np.testing.assert_array_equal(first.score_samples(X), explicit.score_samples(X))
-
-
-def test_rows_in_pieces_change_nothing(X, monkeypatch):
-    detector = MeanShiftScoring(PCAReconstruction(2)).fit(X)
-    whole = detector.score_samples(X)
-    monkeypatch.setattr("odkit.detectors.mean_shift.ROWS", 7)
-    np.testing.assert_allclose(detector.score_samples(X), whole, rtol=1e-12)
-
-
-def test_what_cannot_reconstruct_is_refused_and_leaves_no_model(X):
-    with pytest.raises(TypeError, match=r"LinearRegression cannot reconstruct.*`reconstruct`.*`inverse_transform`"):
-        MeanShiftScoring(LinearRegression()).fit(X)
-    detector = MeanShiftScoring(PCAReconstruction(2)).fit(X)
-    with pytest.raises(ValueError, match="n_components=9"):
-        detector.set_params(estimator=PCAReconstruction(9)).fit(X)
-    with pytest.raises(NotFittedError):
-        detector.score_samples(X)
-
-
-def test_its_parts_are_detectors_in_their_own_right(X):
-    detector = MeanShiftScoring(PCAReconstruction(2), contamination=0.2).fit(X)
-    np.testing.assert_array_equal(detector.mean_shift_.predict(X), MeanShift(contamination=0.2).fit(X).predict(X))
-    assert detector.estimator_.predict(X).shape == (len(X),)
 
 
 # --- real data: deterministic anchors

@@ -71,3 +71,36 @@ def test_the_forward_pass_equals_the_loops(k, two_heads, dtype):
             if two_heads:
                 np.testing.assert_allclose(k.numpy(got[1])[e, i], expected[1], rtol=1e-9)
     assert two_heads or got[1] is None
+
+
+def test_mean_terms_average_the_members(k):
+    rng = np.random.default_rng(3)
+    target, mean, variance = rng.normal(size=(6, 4)), rng.normal(size=(3, 6, 4)), rng.uniform(0, 2, size=(3, 6, 4))
+    given = [k.array(part) for part in (target, mean, variance)]
+    parts = [k.numpy(part) for part in k.reconstruction.mean_terms(*given, 0.7, 1.3, 0.5)]
+    expected = [
+        np.mean([naive.apre(target[i], mean[e, i], variance[e, i], 0.7, 1.3, 0.5) for e in range(3)]) for i in range(6)
+    ]
+    np.testing.assert_allclose((parts[0] + parts[1]).sum(axis=1), expected, rtol=1e-12)
+    assert (parts[0] >= 0).all()
+    deviation, log_variance = k.reconstruction.mean_terms(*given[:2], None, 0.7, 1.3, 0.5)
+    np.testing.assert_allclose(k.numpy(deviation), ((target - mean) ** 2).mean(axis=0), rtol=1e-12)
+    assert not k.numpy(log_variance).any()
+
+
+@pytest.mark.parametrize("two_heads", [False, True])
+def test_errors_in_chunks_are_those_of_all_rows_at_once(k, two_heads, monkeypatch):
+    rng = np.random.default_rng(4)
+    shapes = [(3, 2), (2, 3)] + [(2, 3)] * two_heads
+    state = [
+        [k.array(rng.normal(size=(2, *s))) for s in shapes],
+        [k.array(rng.normal(size=(2, 1, s[1]))) for s in shapes],
+    ]
+    rows = k.array(rng.normal(size=(150, 3)))
+    whole = k.reconstruction.mean_terms(rows, *k.reconstruction.reconstruct(rows, *state, two_heads), 0.5, 2.0, 0.1)
+    monkeypatch.setattr("odkit.kernels.cpu.reconstruction.CELLS", 1)  # 64 rows
+    pytest.importorskip("torch")
+    monkeypatch.setattr("odkit.kernels.gpu.reconstruction.ROWS", 64)
+    pieces = k.reconstruction.errors(rows, *state, two_heads, 0.5, 2.0, 0.1)
+    for piece, part in zip(pieces, whole, strict=True):
+        np.testing.assert_allclose(k.numpy(piece), k.numpy(part), rtol=1e-12, atol=1e-14)

@@ -46,7 +46,15 @@ class Recorder:
 
 @pytest.mark.parametrize(
     ("n", "batch", "sizes"),
-    [(257, 256, [129, 128]), (513, 256, [171] * 3), (5, 256, [5]), (5, None, [5]), (3, 1, [1] * 3), (256, 256, [256])],
+    [
+        (257, 256, [129, 128]),
+        (129, 128, [65, 64]),
+        (513, 256, [171] * 3),
+        (5, 256, [5]),
+        (5, None, [5]),
+        (3, 1, [1] * 3),
+        (256, 256, [256]),
+    ],
 )
 def test_an_epoch_gives_every_row_once_in_nearly_equal_batches(n, batch, sizes):
     network = Recorder(2)

@@ -7,10 +7,13 @@ scored beside it by more than 1e-13, which float32 products cannot keep. All fun
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["INPUT_LIMIT", "VARIANCE_FLOOR", "apre_terms", "mse_terms", "reconstruct"]
+from odkit.kernels.cpu.blas import one_thread
+
+__all__ = ["INPUT_LIMIT", "VARIANCE_FLOOR", "apre_terms", "errors", "mean_terms", "mse_terms", "reconstruct"]
 
 INPUT_LIMIT = 1e4  # the network sees scaled values cut at this; residuals are taken from the values themselves
 VARIANCE_FLOOR = 1e-5  # added to the softplus of the variance head, in training and in scoring
+CELLS = 1 << 18  # numbers of one layer of all members at once: 2 MiB, about a core's cache
 
 
 def reconstruct(
@@ -36,11 +39,12 @@ def reconstruct(
     h = np.clip(X, -INPUT_LIMIT, INPUT_LIMIT)
     layers = [(w.astype(np.float64), b.astype(np.float64)) for w, b in zip(weights, biases, strict=True)]
     n_hidden = len(layers) - (2 if two_heads else 1)
-    for weight, bias in layers[:n_hidden]:
-        h = np.matmul(h, weight)
-        h += bias
-        np.maximum(h, 0.0, out=h)
-    mean, *z = (np.matmul(h, weight) + bias for weight, bias in layers[n_hidden:])
+    with one_thread():
+        for weight, bias in layers[:n_hidden]:
+            h = np.matmul(h, weight)
+            h += bias
+            np.maximum(h, 0.0, out=h)
+        mean, *z = (np.matmul(h, weight) + bias for weight, bias in layers[n_hidden:])
     return mean, _softplus(z[0]) + VARIANCE_FLOOR if z else None
 
 
@@ -65,6 +69,39 @@ def apre_terms(
     np.log(used, out=used)
     used *= beta
     return deviation, used
+
+
+def mean_terms(
+    target: NDArray, mean: NDArray, variance: NDArray | None, alpha: float, beta: float, min_variance: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The two parts of the error for every feature, mean over the members, each (n, d).
+
+    target (n, d); mean and variance (n_members, n, d). Without a variance the parts are the squared error and 0, and
+    the weights do not count.
+    """
+    if variance is None:
+        return mse_terms(target, mean).mean(axis=0), np.zeros(target.shape)
+    deviation, log_variance = apre_terms(target, mean, variance, alpha, beta, min_variance)
+    return deviation.mean(axis=0), log_variance.mean(axis=0)
+
+
+def errors(
+    X: NDArray,
+    weights: list[NDArray],
+    biases: list[NDArray],
+    two_heads: bool,
+    alpha: float,
+    beta: float,
+    min_variance: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """`mean_terms` of scaled rows X (n, d) against their own reconstruction, chunk by chunk."""
+    deviation, log_variance = np.empty(X.shape), np.empty(X.shape)
+    step = min(8192, max(64, CELLS // (weights[0].shape[0] * X.shape[1])))
+    for start in range(0, len(X), step):
+        rows = slice(start, start + step)
+        made = reconstruct(X[rows], weights, biases, two_heads)
+        deviation[rows], log_variance[rows] = mean_terms(X[rows], *made, alpha, beta, min_variance)
+    return deviation, log_variance
 
 
 def _softplus(z: NDArray) -> NDArray:

@@ -1,6 +1,7 @@
 """What trained members make of rows, and the error that is left: the half of `AutoEncoder` that needs no torch."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ class Reconstruction:
     constant_features_: NDArray[np.bool_]
     alpha_: float
     beta_: float
-    _validate: Any
+    _validate: Callable[..., NDArray]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_")

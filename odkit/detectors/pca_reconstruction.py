@@ -17,7 +17,7 @@ __all__ = ["PCAReconstruction"]
 class PCAReconstruction(Detector):
     """A row is as strange as it is far from the plane of the leading principal components: a linear autoencoder.
 
-    The closed form of what `AutoEncoder(score="mse")` learns without its non-linearity: the same on every run, and
+    The closed form of what `AutoEncoder(error="mse")` learns without its non-linearity: the same on every run, and
     fitted in the time of one matrix product. Assumes that normal rows lie near a plane. It fails on outliers inside
     the plane, however far out, and where a few gross outliers in training turn the plane towards themselves.
 

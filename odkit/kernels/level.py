@@ -43,7 +43,7 @@ def check(level: Any, d: int) -> None:
     if not isinstance(level, Level):
         raise ValueError(f"covariance: a Level is needed, a {type(level).__name__} was given")
     rank = d if level.components is None else len(np.atleast_1d(level.components))
-    shapes = {"location": (d,), "eigenvalues": (rank,), "weights": (rank,)}
+    shapes: dict[str, tuple[int, ...]] = {"location": (d,), "eigenvalues": (rank,), "weights": (rank,)}
     shapes |= {"components": (rank, d)} if level.components is not None else {}
     shapes |= {"whitener": (d, d)} if level.whitener is not None else {}
     for name, shape in shapes.items():

@@ -192,7 +192,7 @@ def _features(
         names = [name for name in rows.columns if name not in apart and not RESULT.fullmatch(name)]
         if fitted is not None and hasattr(fitted.detector, "feature_names_in_"):
             names = fitted.detector.feature_names_in_.tolist()
-            check_present(names, rows)
+            check_present(names, rows.columns)
         columns, _ = Columns.learn(rows, names, on_text="drop")
         wanted = len(columns.names) if fitted is None else fitted.detector.n_features_in_
         if wanted != len(columns.names):

@@ -54,6 +54,9 @@ odkit score features.npz --json | jq '.top[0].reasons'
 odkit score january/ 'february/*.csv.gz' --model m.odkit --id payment_id --out scores/
     [dim]files larger than memory, into a folder; stopped or killed, the same command goes on[/dim]
 
+odkit score january/ --model m.odkit --dask tcp://scheduler:8786 --out scores/
+    [dim]the same on the workers of a Dask cluster[/dim]
+
 [bold]Exit codes[/bold]
 
 0 done; 2 wrong usage or input, nothing was written; 1 failed on the way (a job goes on when started again);
@@ -119,6 +122,10 @@ def score(
         OnError | None,
         typer.Option("--on-error", help="Stop at a bad part, or leave it out. Default: fail.", rich_help_panel=JOB),
     ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option("--dask", metavar="ADDRESS", help="Scheduler of a Dask cluster, tcp://...", rich_help_panel=JOB),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Delete the folder's earlier job.", rich_help_panel=JOB)
     ] = False,
@@ -154,9 +161,10 @@ def score(
                 on_error=on_error or "fail",
                 overwrite=overwrite,
                 verify=verify,
+                dask=dask,
             )
         )
-    command.refuse_job_options(memory, workers, on_error, overwrite, verify)
+    command.refuse_job_options(memory, workers, on_error, overwrite, verify, dask)
     if out is not None:
         tables.check_output(out, [*files, *reference], tables.WRITABLE)
     significance = Significance(p_values, fdr)

@@ -16,7 +16,7 @@ def is_job(out: str) -> bool:
 
 
 def refuse_job_options(
-    memory: str | None, workers: int | None, on_error: str | None, overwrite: bool, verify: bool
+    memory: str | None, workers: int | None, on_error: str | None, overwrite: bool, verify: bool, dask: str | None
 ) -> None:
     """Raise ValueError if something is given that only a job understands."""
     options = {
@@ -25,6 +25,7 @@ def refuse_job_options(
         "--on-error": on_error,
         "--overwrite": overwrite or None,
         "--verify": verify or None,
+        "--dask": dask,
     }
     given = [option for option, value in options.items() if value is not None]
     if given:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from joblib import cpu_count
 import odkit
 from odkit import model_file
 from odkit.jobs import budget
+from odkit.jobs.cluster import Cluster
 from odkit.jobs.inputs import expand, relative
 from odkit.jobs.manifest import Folder, JobLocked, JobRefused
 from odkit.jobs.plan import Input, survey
@@ -50,6 +52,7 @@ def score_files(
     header: bool = True,
     overwrite: bool = False,
     verify: bool = False,
+    dask: str | None = None,
     progress: Callable[[Done], None] | None = None,
 ) -> JobResult:
     """Score the rows of files with a model, into a folder of Parquet files.
@@ -75,6 +78,8 @@ def score_files(
     delimiter, header : of CSV files
     overwrite : delete what an earlier job made in `output`, and start again
     verify : trust what is there by every byte, not by size and footer
+    dask : address of a Dask scheduler, "tcp://host:8786": its workers do the parts, and must find all files and the
+        output under the same names as this process; `workers` and `memory` then have no meaning
     progress : called after every batch, from any thread, one at a time
 
     Returns
@@ -95,8 +100,12 @@ def score_files(
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error={on_error!r} is unknown; allowed are {listed(ON_ERROR)}")
     files = expand(inputs)
+    if dask is not None:  # workers may stand in another folder
+        files, output = [path.absolute() for path in files], Path(output).absolute()
     folder = Folder(output)
     stored = folder.manifest()
+    if dask is not None and (workers, memory) != (None, None):
+        raise ValueError("workers and memory are for threads here; a Dask cluster has its own, leave them out")
     open_file = partial(open_stream, delimiter=delimiter, header=header)
     first = _first(files, open_file)
     scorer = Scorer(load(model), first, keys=keys, ignore=ignore, several=len(files) > 1, nan=nan, top=top)
@@ -111,11 +120,12 @@ def score_files(
     }
     plan, streams = survey(files, relative(files), open_file, scorer.check)
     _refuse_problems(plan, on_error)
+    cluster = None if dask is None else _cluster(dask, [folder.path, *files])
     try:
-        with folder.lock():
+        with nullcontext() if cluster is None else cluster, folder.lock():
             _prepare(folder, stored, wanted, plan, overwrite)
             digest = hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
-            result = Job(
+            job = Job(
                 folder,
                 scorer,
                 plan,
@@ -124,7 +134,10 @@ def score_files(
                 batch=limits.batch,
                 keep_going=on_error == "skip",
                 listener=progress,
-            ).run(limits.workers, verify=verify)
+            )
+            # one part more than threads, so that none waits for the next
+            at_once = limits.workers if cluster is None else cluster.threads + 1
+            result = job.run(at_once, verify=verify, cluster=cluster)
     except PermissionError as error:
         raise PermissionError(f"cannot write to {folder.path}: {error.strerror}; choose another folder") from None
     except OSError as error:
@@ -138,6 +151,17 @@ def score_files(
             "again, or leave such parts out by --on-error skip"
         )
     return result
+
+
+def _cluster(address: str, paths: Sequence[Path]) -> Cluster:
+    """The cluster, if its workers see these files, and of the output the folder that it lies in."""
+    cluster = Cluster(address)
+    try:
+        cluster.check(next(seen for seen in (path, *path.parents) if seen.exists()) for path in paths)
+    except BaseException:
+        cluster.close()
+        raise
+    return cluster
 
 
 def _first(files: Sequence[Path], open_file: Callable[[Path], Stream]) -> Stream:

@@ -1,11 +1,14 @@
-"""The parts of a job in threads: read, scored, written whole, noted; at most as many at a time as there are threads."""
+"""The parts of a job in threads: read, scored, written whole, noted; at most as many at a time as there are threads.
+
+A `Job` can be sent to another process, where it does parts and counts nothing (`odkit.jobs.cluster`).
+"""
 
 import itertools
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
@@ -14,6 +17,7 @@ from typing import Any, NamedTuple
 import pyarrow
 from pyarrow import compute, parquet
 
+from odkit.jobs.cluster import Cluster
 from odkit.jobs.manifest import Folder
 from odkit.jobs.plan import Input, Part
 from odkit.jobs.scorer import Scorer
@@ -138,8 +142,15 @@ class Job:
         self._result = JobResult(failed=[f"{entry.name}: {entry.problem}" for entry in plan if entry.problem])
         self._done: dict[str, dict[str, Any]] = {}
 
-    def run(self, workers: int, *, verify: bool) -> JobResult:
-        """Do what is not done; `verify` looks at every byte of what is."""
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name not in ("_progress", "_result", "_done")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._progress = Progress(self._plan, None)
+
+    def run(self, workers: int, *, verify: bool, cluster: Cluster | None = None) -> JobResult:
+        """Do what is not done, in threads or on a cluster; `verify` looks at every byte of what is."""
         self._done = {
             name: record for name, record in self._folder.records().items() if self._holds(name, record, verify)
         }
@@ -148,20 +159,23 @@ class Job:
             self._result.count(record)
         if sum(entry.size for entry in self._plan) >= NUMPY_CELLS:
             import_module("numba")  # here, lest all threads import it at once; a small job does without
-        running: set[Future] = set()
+        running: dict[Future, partial] = {}
         begun = False
-        with Stop() as stop, blas.one_thread(), ThreadPoolExecutor(workers) as pool, closing(self._tasks()) as tasks:
+        here = nullcontext(cluster) if cluster is not None else ThreadPoolExecutor(workers)
+        if cluster is not None:
+            cluster.share(self)
+        with Stop() as stop, blas.one_thread(), here as pool, closing(self._tasks()) as tasks:
             for task in tasks:
                 if len(running) >= workers:
-                    running = self._collect(running)
+                    self._collect(running, told=cluster is None)
                 if stop.signal or (self._result.failed and not self._keep_going):
                     break
                 if not begun:
                     self._folder.unfinish()
                     begun = True
-                running.add(pool.submit(task))
+                running[pool.submit(task)] = task
             while running:
-                running = self._collect(running)
+                self._collect(running, told=cluster is None)
         self._result.signal, self._result.seconds = stop.signal, self._progress.seconds
         if not stop.signal and not self._result.failed:
             self._folder.write_success(
@@ -190,9 +204,9 @@ class Job:
                 if part.name in self._done:
                     self._progress.add(part.rows, self._bytes_of(entry, part.rows), new=False)
                 else:
-                    yield partial(self._do, entry, part, self._blocks(stream, groups=part.groups))
+                    yield partial(self._do_groups, entry, part, stream)
 
-    def _csv_tasks(self, entry: Input, stream: Stream) -> Iterator[Callable[[], dict[str, Any]]]:
+    def _csv_tasks(self, entry: Input, stream: Stream) -> Iterator[partial[dict[str, Any]]]:
         """Parts of a file that only this thread reads, from its beginning."""
         names = (entry.csv_part(piece).name for piece in itertools.count())
         first = [self._done[name] for name in itertools.takewhile(self._done.__contains__, names)]
@@ -213,26 +227,36 @@ class Job:
             if part.name in self._done:
                 self._progress.add(len(block.frame), read, new=False)
             else:
-                yield partial(self._do, entry, part, iter([block]), read=read, last=last)
+                yield partial(self._do, entry, part, [block], read=read, last=last)
             block = after
 
     def _blocks(self, stream: Stream, *, size: int | None = None, **options: Any) -> Iterator[Block]:
         columns = self._scorer.columns
         return stream.blocks(columns.names, self._scorer.keys, text=columns.text, size=size or self._batch, **options)
 
-    def _collect(self, running: set[Future]) -> set[Future]:
-        """Wait until a part is finished; an error that is not the part's own is raised."""
-        finished, running = wait(running, return_when=FIRST_COMPLETED)
+    def _collect(self, running: dict[Future, partial], *, told: bool) -> None:
+        """Wait until a part is finished; an error that is not the part's own is raised.
+
+        `told`: the part has reported its progress by itself, because it was done in this process.
+        """
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in finished:
-            record = future.result()
-            if record["status"] == "done":
-                self._result.count(record)
-            else:
+            task, record = running.pop(future), future.result()
+            if record["status"] != "done":
                 self._result.failed.append(record["error"])
-        return running
+                continue
+            self._result.count(record)
+            if not told:
+                read = task.keywords.get("read")
+                self._progress.add(
+                    record["rows"], self._bytes_of(task.args[0], record["rows"]) if read is None else read
+                )
+
+    def _do_groups(self, entry: Input, part: Part, stream: Stream) -> dict[str, Any]:
+        return self._do(entry, part, self._blocks(stream, groups=part.groups))
 
     def _do(
-        self, entry: Input, part: Part, blocks: Iterator[Block], *, read: int | None = None, last: bool | None = None
+        self, entry: Input, part: Part, blocks: Iterable[Block], *, read: int | None = None, last: bool | None = None
     ) -> dict[str, Any]:
         """Score a part and write it and its record; what is wrong with its rows becomes a record too."""
         try:
@@ -242,7 +266,7 @@ class Job:
         proof = self._folder.proof(part.name)
         return self._note(entry, part, {"status": "done", **totals, **proof, "last": last})
 
-    def _write(self, entry: Input, part: Part, blocks: Iterator[Block], read: int | None) -> dict[str, Any]:
+    def _write(self, entry: Input, part: Part, blocks: Iterable[Block], read: int | None) -> dict[str, Any]:
         totals = {"rows": 0, "flagged": 0, "unscored": 0, "max_anomaly_score": None}
         text = [field.name for field in self._scorer.schema if pyarrow.types.is_string(field.type)]
 

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp
-from sklearn.pipeline import Pipeline
 
 from odkit.bench.stats import bootstrap_interval
 from odkit.jobs.reasons import reasons
+from odkit.jobs.rows import is_series, last_step
 from odkit.metrics import ranking
 from odkit.report.reading import Material
-from odkit.series.base import SeriesDetector
 
 __all__ = ["Bins", "bins", "groups", "labels", "periods", "shifts", "strangest", "threshold"]
 
@@ -50,7 +49,7 @@ def bins(values: NDArray[np.float64], n: int = 60) -> Bins:
 def threshold(material: Material) -> float | None:
     """The score above which rows are flagged: the model's, or between the flagged and the other rows."""
     if material.model is not None:
-        offset = getattr(_last(material.model.detector), "offset_", None)
+        offset = getattr(last_step(material.model.detector), "offset_", None)
         if offset is not None:
             return -float(offset)
     scored = np.isfinite(material.score)
@@ -89,7 +88,7 @@ def _reasons(material: Material, places: NDArray[np.intp]) -> list[list[dict[str
     if material.model is not None and material.X is not None and material.columns is not None and len(places):
         detector, X = material.model.detector, material.X
         complete = X.index[np.isfinite(material.score) & ~material.flagged]
-        ordinary = X if isinstance(_last(detector), SeriesDetector) else X.loc[complete]
+        ordinary = X if is_series(detector) else X.loc[complete]
         try:
             rows = X.loc[places]
             return reasons(detector, material.columns, rows, material.data, ordinary, top=REASONS)
@@ -181,7 +180,3 @@ def shifts(material: Material) -> dict[str, float]:
         flagged, rest = flagged[np.isfinite(flagged)], rest[np.isfinite(rest)]
         found[name] = float(ks_2samp(flagged, rest, method="asymp").statistic) if flagged.size and rest.size else 0.0
     return found
-
-
-def _last(detector: Any) -> Any:
-    return detector[-1] if isinstance(detector, Pipeline) else detector

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from odkit.jobs.rows import is_series
 from odkit.report.reading import Material
 from odkit.scores import anomaly_score
-from odkit.series.base import SeriesDetector
 from odkit.words import listed, number
 
 __all__ = ["Doubt", "doubts"]
@@ -79,7 +79,7 @@ def _gives_other_scores(material: Material) -> bool:
     if material.model is None or material.X is None:
         return False
     detector = material.model.detector
-    if isinstance(detector, SeriesDetector) or isinstance(getattr(detector, "steps", [[None]])[-1][-1], SeriesDetector):
+    if is_series(detector):
         return False
     places = np.flatnonzero(np.isfinite(material.score))
     places = places[:: max(1, len(places) // CHECKED_ROWS)]

@@ -558,13 +558,15 @@ def test_fuzzed_files_are_refused_or_score(X, tmp_path):
     models = [
         odkit.ECOD().fit(X.round(1)),
         odkit.KNN().fit(X),
+        odkit.CorrelatedVote(order=2, memory=5, corr_window=4, rho=0.0).fit(X),
+        odkit.LevelMahalanobis(widths=(1, 2), fpr=0.1).fit(X),
         make_pipeline(StandardScaler(), odkit.ECOD(aggregation="paper")).fit(X),
     ]
     files = []
     for model in models:
         save(model, path)
         files.append(_members(path))
-    end = time.monotonic() + float(os.environ.get("ODKIT_FUZZ_SECONDS", 2))
+    end = time.monotonic() + float(os.environ.get("ODKIT_FUZZ_SECONDS", 8))
     refused = scored = 0
     while refused < 100 or time.monotonic() < end:
         members = dict(rng.choice(files))

@@ -193,7 +193,7 @@ class Job:
             and self._folder.holds(name, record, verify=verify)
         )
 
-    def _tasks(self) -> Generator[Callable[[], dict[str, Any]], None, None]:
+    def _tasks(self) -> Generator[partial[dict[str, Any]], None, None]:
         for entry, stream in zip(self._plan, self._streams, strict=True):
             if stream is None:
                 continue

@@ -7,6 +7,7 @@ Needs torch. Wafers are lists of defect coordinates on a grid of 1000 x 1000 cel
 
 import sys
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -27,6 +28,8 @@ def picture(wafer: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    if find_spec("torch") is None:
+        sys.exit("61_wafer_maps: the sparse network needs torch; pip install odkit[torch]")
     warnings.simplefilter("ignore")
     maps, patterns = make_wafer_maps(60, patterns=KNOWN, size=SIZE, random_state=0)
     encoder = SparseWaferEncoder(channels=(8, 16, 16), pools=(8, 8, 4), latent=16, size=SIZE, epochs=8, batch_size=8)

@@ -1,11 +1,11 @@
 """Magnetic tiles through MobileNetV1: which level tells defects apart, and where they are in the image.
 
-    python -m benchmarks.images.magnetic_tiles [--splits 0 1 2 3 4] [--map-splits 1 2 3] [--settings WORD] [--size 224]
+    python -m benchmarks.images.magnetic_tiles [--splits 0 1 2 3 4] [--map-splits 1 2 3] [--settings WORDS] [--size 224]
         [--neighbours 0.01 0.04]
 
 Split s: default_rng(s).permutation(free tiles), the first half trains, the other half and all defects test. Features of
 128 x 128 tiles, Ledoit-Wolf unless named. `--splits` with nothing behind it leaves the levels out, `--map-splits` with
-nothing the maps; `--settings` keeps the rows with that word in their names. Maps always have 128 x 128 pixels;
+nothing the maps; `--settings` keeps the rows with one of the words in their names. Maps always have 128 x 128 pixels;
 `--size` enlarges the tiles that the network sees.
 """
 
@@ -24,15 +24,16 @@ from odkit.kernels.cpu.neighbors import nearest, neighbor_distances
 from odkit.kernels.cpu.patches import resample, smooth
 from odkit.metrics.pixels import au_pro, f1_max, pixel_ap, pixel_auroc
 
-SETTINGS = {  # levels (counted from 1), channels to keep at random or None, options of PatchGaussian
-    "L3-5, 100 of 448 channels": ((3, 4, 5), 100, {"n_channels": None}),
-    "L3-5, 100 mixtures": ((3, 4, 5), None, {}),
-    "L3-5, all 448": ((3, 4, 5), None, {"n_channels": None}),
-    "L4-5, 100 of 384 channels": ((4, 5), 100, {"n_channels": None}),
-    "L4-5, 100 mixtures": ((4, 5), None, {}),
-    "L4-5, 200 mixtures": ((4, 5), None, {"n_channels": 200}),
-    "L4-5, all 384": ((4, 5), None, {"n_channels": None}),
-    "L5, all 256": ((5,), None, {"n_channels": None}),
+SETTINGS = {  # levels (counted from 1), channels to keep at random or None, numbers per position
+    "L3-5, 100 of 448 channels": ((3, 4, 5), 100, None),
+    "L3-5, 100 mixtures": ((3, 4, 5), None, 100),
+    "L3-5, 200 mixtures": ((3, 4, 5), None, 200),
+    "L3-5, all 448": ((3, 4, 5), None, None),
+    "L4-5, 100 of 384 channels": ((4, 5), 100, None),
+    "L4-5, 100 mixtures": ((4, 5), None, 100),
+    "L4-5, 200 mixtures": ((4, 5), None, 200),
+    "L4-5, all 384": ((4, 5), None, None),
+    "L5, all 256": ((5,), None, None),
 }
 SIGMAS = (4.0, 0.0)
 
@@ -102,21 +103,22 @@ def kept(levels: list[np.ndarray], n_channels: int | None) -> list[np.ndarray]:
     ]
 
 
-def pixel_maps(levels: dict[int, np.ndarray], data, splits: list[int], word: str, shares: list[float]) -> None:
+def pixel_maps(levels: dict[int, np.ndarray], data, splits: list[int], words: list[str], shares: list[float]) -> None:
     print(f"\npixel maps, splits {splits}, image score = largest pixel, CPU seconds of fit and maps")
     heads = ("image", "image AP", "pixel", "pixel AP", "F1 max", "AU-PRO", "at .05", "seconds")
     print(f"{'':34}split" + "".join(f"{head:>9}" for head in heads))
     results: dict[str, list] = {}
-    for name, (numbers, n_channels, options) in SETTINGS.items():
-        if word not in name:
+    for name, (numbers, n_kept, n_channels) in SETTINGS.items():
+        if not any(word in name for word in words):
             continue
-        maps = kept([levels[number] for number in numbers], n_channels)
+        maps = kept([levels[number] for number in numbers], n_kept)
         for seed in splits:
             train, test = split(data.is_outlier, seed)
             truth, masks = data.is_outlier[test], data.masks[test]
             parts = [[level[rows] for level in maps] for rows in (train, test)]
             start = time.process_time()
-            detector = PatchGaussian(grid=levels[4].shape[2:], output_size=(128, 128), **options).fit(parts[0])
+            detector = PatchGaussian(grid=levels[4].shape[2:], n_channels=n_channels, output_size=(128, 128))
+            detector.fit(parts[0])
             for sigma in SIGMAS:
                 detector.set_params(sigma=sigma)  # the blur comes after the fit; thresholds below are for the first
                 shown = detector.anomaly_map(parts[1])
@@ -173,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--splits", type=int, nargs="*", default=[0, 1, 2, 3, 4], help="of the levels")
     parser.add_argument("--map-splits", type=int, nargs="*", default=[1, 2, 3], help="of the maps")
-    parser.add_argument("--settings", default="", metavar="WORD", help="only rows of maps with this in their names")
+    parser.add_argument("--settings", nargs="*", default=[""], help="only rows of maps with such a word in their names")
     parser.add_argument("--size", type=int, default=128, help="side of the tiles that the network sees")
     parser.add_argument("--neighbours", type=float, nargs="*", default=[], help="nearest patch of such a share of all")
     options = parser.parse_args()

@@ -79,7 +79,7 @@ class PatchGaussian(Detector):
     -----
     **Score:** minus the image score of the map of Mahalanobis distances, in standard deviations, at most 0.
     **Cost:** fit O(P (n d^2 + d^3)), a score O(P d^2); memory 2 P d^2 bytes, and 4 n P d bytes while fitting.
-    **Source:** Defard et al., section III, with the mixtures of Kim, Kim, Yoo and Lee (Semi-orthogonal embedding, 2021)
+    **Source:** Defard et al., section III, with the mixtures of Kim, Kim, Yi and Lee (Semi-orthogonal embedding, 2021)
     in place of a random choice of channels. Ours: thresholds from leave-one-out maps in closed form, upsampling and
     blur as one matrix per axis, packed triangles in place of inverses.
 

@@ -32,7 +32,9 @@ if __name__ == "__main__":
         sys.exit("61_wafer_maps: the sparse network needs torch; pip install odkit[torch]")
     warnings.simplefilter("ignore")
     maps, patterns = make_wafer_maps(60, patterns=KNOWN, size=SIZE, random_state=0)
-    encoder = SparseWaferEncoder(channels=(8, 16, 16), pools=(8, 8, 4), latent=16, size=SIZE, epochs=8, batch_size=8)
+    encoder = SparseWaferEncoder(
+        channels=(8, 16, 32, 32, 32), pools=(8, 2, 2, 2, 2), latent=32, size=SIZE, epochs=16, batch_size=16
+    )
     detector = LatentGMM(encoder, fpr=0.05, reject_label="new", random_state=0).fit(maps, patterns)
     test, truth = make_wafer_maps(20, patterns=[*KNOWN, "near_full", "donut"], size=SIZE, random_state=1)
     found = detector.predict_class(test)
@@ -41,4 +43,6 @@ if __name__ == "__main__":
         said = ", ".join(f"{count} {answer}" for answer, count in zip(answers, counts, strict=True))
         print(f"{name:10} {'known' if name in KNOWN else 'new':6} -> {said}")
     first = [int(np.flatnonzero(truth == name)[0]) for name in dict.fromkeys(truth.tolist())]
-    gallery([[picture(test[i]) for i in first]], *sys.argv[1:2], titles=[f"{truth[i]}: {found[i]}" for i in first])
+    titles = [f"{truth[i]}: {found[i]}" for i in first]
+    gallery([[picture(test[i]) for i in first]], *sys.argv[1:2], titles=titles)
+    print(f"gallery of one wafer each: {sys.argv[1] if len(sys.argv) > 1 else 'give a file name to keep it'}")

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
+from sklearn.utils.random import sample_without_replacement
 
 from odkit.scores import anomaly_score, expected, explain
 
@@ -72,7 +73,8 @@ def shapley(
     for i, row in enumerate(X):
         orders = np.array([random.permutation(n_features) for _ in range(pairs)])
         orders = np.concatenate([orders, orders[:, ::-1]])
-        start = np.tile(background[random.randint(len(background), size=pairs)], (2, 1))
+        drawn = sample_without_replacement(len(background), min(pairs, len(background)), random_state=random)
+        start = np.tile(background[np.resize(drawn, pairs)], (2, 1))  # every row once before any row twice
         turn = np.empty_like(orders)  # step at which a feature takes the row's value
         np.put_along_axis(turn, orders, np.arange(n_features), axis=1)
         walk = np.where(turn[:, None, :] < np.arange(n_features + 1)[:, None], row, start[:, None, :])

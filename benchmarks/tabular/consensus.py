@@ -74,7 +74,8 @@ def cached(card: str, in_sample: bool, folder: Path | None) -> dict[str, np.ndar
     path = folder / (card.replace("/", "__") + ".npz")
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        np.savez(path, **members(card, in_sample))
+        np.savez(path.with_suffix(".part.npz"), **members(card, in_sample))
+        path.with_suffix(".part.npz").rename(path)  # a run that is cut short leaves no half file
     with np.load(path) as file:
         return dict(file)
 

@@ -177,15 +177,18 @@ class KNN(Detector):
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Contribution of each feature to each row's distance, shape (n_samples, n_features); Euclidean metric only.
 
-        (x_j - y_j)^2 / |x - y| for the neighbour y that the aggregation picks, averaged over the neighbours where it
-        averages: rows sum to the anomaly score, `-score_samples(X)`.
+        (x_j - y_j)^2 / |x - y|, averaged over all `n_neighbors` neighbours y and scaled so that rows sum to the anomaly
+        score, `-score_samples(X)`. Also where the score is one neighbour's distance: a single neighbour differs in
+        features that have nothing to do with the cause, by chance, the average does not.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False).astype(self.rows_.dtype, copy=False)
         k = kernels.on(self.device)
-        distance, index = (part[:, self._ranks()] for part in self._neighbors(X))
+        distance, index = self._neighbors(X)
         queries, rows = k.array(X), k.array(self.rows_)
-        return np.asarray(k.numpy(k.neighbors.distance_parts(queries, rows, k.array(distance), k.array(index))))
+        parts = np.asarray(k.numpy(k.neighbors.distance_parts(queries, rows, k.array(distance), k.array(index))))
+        score, total = distance[:, self._ranks()].mean(axis=1), distance.mean(axis=1)
+        return parts * np.divide(score, total, out=np.zeros(len(score)), where=total > 0)[:, None]
 
     def expected(self, X: ArrayLike) -> NDArray[np.float64]:
         """The mean of each row's `n_neighbors` neighbours, shape (n_samples, n_features)."""

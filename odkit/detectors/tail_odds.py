@@ -39,7 +39,7 @@ class TailOdds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     -----
     **Cost:** fit O(d n log n), transform O(m d log n); memory about one copy of the training rows.
     **Source:** the tail terms of `ECOD` (Li et al., 2022) as coordinates, U_right - U_left; the use as a scaling for
-    distances is ours. On 123 one-class tables it lifts KNN(5, mean) from .764 to .788 mean ROC and from .498 to .551
+    distances is ours. On 123 one-class tables it lifts KNN(5, mean) from .764 to .787 mean ROC and from .498 to .550
     mean AP (`python -m benchmarks.tabular.consensus`).
 
     Examples

@@ -66,8 +66,11 @@ def test_reasons_add_up(rows, aggregation, k):
     np.testing.assert_allclose(parts.sum(axis=1), -detector.score_samples(X), rtol=1e-12)
     assert (parts >= 0).all()
     assert (parts[5:].argmax(axis=1) == 0).mean() > 0.5
+    shares = naive.distance_parts(X, rows, k)
     if aggregation == "mean":
-        np.testing.assert_allclose(parts, naive.distance_parts(X, rows, k), rtol=1e-10)
+        np.testing.assert_allclose(parts, shares, rtol=1e-10)
+    scale = -detector.score_samples(X) / shares.sum(axis=1)
+    np.testing.assert_allclose(parts, shares * scale[:, None], rtol=1e-10)
 
 
 def test_expected_is_the_neighbours_mean(rows):

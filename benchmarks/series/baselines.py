@@ -1,8 +1,8 @@
 """The baselines on SMAP and four NAB groups, with the length of their detections and their chance level beside.
 
-Run: python -m benchmarks.series.baselines [--held-out]
-Needs the data folder (ODKIT_DATA_HOME). About ten minutes on one core; --held-out adds four UCR and six SMD series,
-which took no part in the choice of any setting.
+Run: python -m benchmarks.series.baselines [NAME ...] [--held-out]
+Needs the data folder (ODKIT_DATA_HOME). About ten minutes on one core for all names; --held-out adds four UCR and six
+SMD series, which took no part in the choice of any setting.
 """
 
 import sys
@@ -61,13 +61,8 @@ def random_scores(signal: Signal) -> NDArray:
     return np.random.default_rng(len(signal.test)).random(len(signal.test))
 
 
-def table() -> None:
-    groups = signals()
-    print(header(groups))
-    for name, detector in DETECTORS.items():
-        scores, seconds = score_groups(groups, fit_and_score(detector))
-        rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
-        print(show(name, seconds, rows, volume_row(groups, scores)), flush=True)
+def neighbours(groups: dict[str, list[Signal]]) -> None:
+    """Windows as rows of a nearest-neighbour detector, three seeds."""
     spread = []
     for seed in SEEDS:
         scores, seconds = score_groups(groups, fit_and_score(windowed_neighbours(seed)))
@@ -79,6 +74,20 @@ def table() -> None:
     words = ("F1 fixed", "F1 exact", "VUS-ROC", "VUS-PR")
     cells = (f"{word} {m:.3f} +- {s:.3f}" for word, m, s in zip(words, mean, sd, strict=True))
     print(f"{'Windowed(KNN), 3 seeds':29} " + "   ".join(cells))
+
+
+def table(names: list[str]) -> None:
+    """Rows of the named detectors, of all without names; random scores and published figures always."""
+    groups = signals()
+    print(header(groups))
+    for name, detector in DETECTORS.items():
+        if names and name.strip() not in names:
+            continue
+        scores, seconds = score_groups(groups, fit_and_score(detector))
+        rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
+        print(show(name, seconds, rows, volume_row(groups, scores)), flush=True)
+    if not names or "Windowed(KNN)" in names:
+        neighbours(groups)
     scores, seconds = score_groups(groups, random_scores)
     rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
     print(show("random scores", seconds, rows, volume_row(groups, scores)))
@@ -114,6 +123,6 @@ def held_out() -> None:
 
 if __name__ == "__main__":
     print(machine())
-    table()
+    table([word for word in sys.argv[1:] if not word.startswith("--")])
     if "--held-out" in sys.argv:
         held_out()

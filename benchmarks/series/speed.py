@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmarks.timing import interleaved, machine, peak_memory, ratio, seconds
-from odkit import Autoregression, DynamicThreshold, MovingEnergy, PolynomialResidual
+from odkit import Autoregression, DynamicThreshold, HypAD, MovingEnergy, PolynomialResidual
 from odkit.kernels.cpu.series import matrix_profile
 from odkit.metrics.series import vus
 
@@ -145,6 +145,20 @@ def streams() -> None:
         print(f"{detector!r:44} {(time.perf_counter() - start) / len(x) * 1e6:8.1f} microseconds per step")
 
 
+def hypad() -> None:
+    """2,000 windows, 40 epochs of 16 batches: 640 steps of the generator, 3,200 of the critic."""
+    x = np.sin(np.arange(2099) / 7) + np.random.default_rng(0).normal(size=2099) / 10
+    for backbone in ("conv", "mlp"):
+        start = time.perf_counter()
+        detector = HypAD(backbone=backbone, epochs=40, max_train_windows=2000, n_critic=5, random_state=0).fit(x)
+        trained = time.perf_counter() - start
+        start = time.perf_counter()
+        detector.score_samples(x)
+        scored = time.perf_counter() - start
+        line = f"HypAD {backbone:4}, 2,000 windows, 40 epochs {'< 60 s':>12} {trained:6.1f} s, "
+        print(f"{line}{trained / 3840 * 1e3:.1f} ms a step; score {scored * 1e3:.0f} ms", flush=True)
+
+
 def fit_and_score(detector):
     def use(x):
         return detector.fit(x).score_samples(x)
@@ -185,3 +199,4 @@ if __name__ == "__main__":
     discord()
     streams()
     memory()
+    hypad()

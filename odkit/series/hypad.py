@@ -1,7 +1,6 @@
 """HypAD: windows copied by an adversarially trained network, errors in the Poincaré ball (Flaborea et al., 2023)."""
 
 import logging
-import warnings
 from numbers import Integral, Real
 from typing import Any, Literal
 
@@ -12,16 +11,11 @@ from sklearn.utils import check_random_state
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.series.base import SeriesDetector
-from odkit.series.hypad_factors import FACTORS, joined, of_steps, of_windows
+from odkit.series.hypad_factors import FACTORS, joined, norm_summary, of_steps, of_windows
 
-__all__ = ["HypAD", "UncertaintyUninformativeWarning"]
+__all__ = ["HypAD"]
 
 CLIP = 4.0  # scaled values of a scored series; training values lie in [-1, 1]
-CHANGING, LEAST_NORM, MOST_NORM = 0.01, 0.01, 0.95  # of the predicted norm: variation, and where a mean is no rim
-
-
-class UncertaintyUninformativeWarning(UserWarning):
-    """The norm of the predicted points is the same everywhere, so it tells nothing about certainty."""
 
 
 class HypAD(SeriesDetector):
@@ -38,7 +32,7 @@ class HypAD(SeriesDetector):
     task : {"reconstruct", "forecast"}, default="reconstruct"
         Copy the whole window through a latent vector, or forecast its second half from its first.
     backbone : {"conv", "lstm", "mlp"}, default="conv"
-        Encoder and decoder: three convolutions, one recurrent layer, two dense layers. "mlp" is what the published
+        Encoder and decoder: strided convolutions, a recurrent layer, dense layers. "mlp" is what the published
         network amounts to.
     latent : int, default=20
     head : {"frozen", "learned"}, default="frozen"
@@ -47,17 +41,17 @@ class HypAD(SeriesDetector):
         Dimensions of the ball.
     clip_r : float, default=2.0
         Longest tangent vector; points then have norm at most tanh(clip_r).
-    combination : {"mult", "rec", "critic", "euclidean", "uncertainty", "rec_uncertainty"}, default="mult"
+    combination : {"rec", "euclidean", "critic", "mult", "uncertainty", "rec_uncertainty"}, default="rec"
         Which factors the score multiplies (see Notes).
     lambda_rec, lambda_mse : float, default=10.0, 1.0
         Weights of the distance in the ball and of the squared error in the loss.
-    learning_rate : float, default=5e-4
-    epochs : int, default=40
+    learning_rate : float, default=2e-3
+    epochs : int, default=24
     batch_size : int, default=128
-    n_critic : int, default=5
+    n_critic : int, default=3
         Minibatches for the critic per minibatch for the rest; 0 leaves the critic untrained and its loss out.
-    max_train_windows : int, default=4096
-        Windows that make an epoch, where there are more.
+    max_train_windows : int, default=640
+        Windows that make an epoch, where there are more; drawn anew each time.
     patience : int, optional
         Hold out the last tenth of the training windows, keep the weights with the least loss on them, and stop when
         no epoch has lowered it for so many epochs. None: train all epochs.
@@ -103,8 +97,8 @@ class HypAD(SeriesDetector):
     same of the root mean squared error, U = norm of the predicted point / its mean. "rec" R, "critic" K,
     "euclidean" E, "mult" K R, "uncertainty" K R U, "rec_uncertainty" R U. Values of windows are averaged over the
     windows that cover a step (critic: median).
-    **Cost:** fit `epochs` * (n_critic + 1) passes, 2,000 windows of one channel some 20 s on one core; score one pass
-    over n windows; memory O(n) beside chunks of 1024 windows.
+    **Cost:** fit `epochs` * (n_critic + 1) passes, some seconds a series of one channel; score one pass over n windows;
+    memory O(n) beside chunks of 1024 windows.
     **Source:** aleflabo/HypAD for the idea; the frozen head, stopped gradient, Euclidean loss, critic on windows,
     penalty of single rows and placement of scores are ours (docs/decisions/065-hypad.md).
 
@@ -152,14 +146,14 @@ class HypAD(SeriesDetector):
         head: Literal["frozen", "learned"] = "frozen",
         head_dim: int = 32,
         clip_r: float = 2.0,
-        combination: str = "mult",
+        combination: str = "rec",
         lambda_rec: float = 10.0,
         lambda_mse: float = 1.0,
-        learning_rate: float = 5e-4,
-        epochs: int = 40,
+        learning_rate: float = 2e-3,
+        epochs: int = 24,
         batch_size: int = 128,
-        n_critic: int = 5,
-        max_train_windows: int = 4096,
+        n_critic: int = 3,
+        max_train_windows: int = 640,
         patience: int | None = None,
         published: bool = False,
         contamination: float | Literal["auto"] = "auto",
@@ -244,22 +238,10 @@ class HypAD(SeriesDetector):
         self.critic_level_ = float(np.median(found["critic"]))
         steps = of_steps(self._plan(), found, self.critic_level_)
         self.uncertainty_ = 1 - steps["certainty"]
-        self._check_uncertainty(found["norm"])
+        norm = norm_summary(found["norm"], self.combination)
+        self.norm_mean_, self.norm_cv_, self.uncertainty_informative_ = norm
         self.usual_ = {name: (float(values.mean()), float(values.std())) for name, values in steps.items()}
         return -joined(steps, self.usual_, self._factors())
-
-    def _check_uncertainty(self, norm: NDArray) -> None:
-        self.norm_mean_ = float(norm.mean())
-        self.norm_cv_ = float(norm.std() / max(self.norm_mean_, np.finfo(float).tiny))
-        self.uncertainty_informative_ = bool(self.norm_cv_ >= CHANGING and LEAST_NORM <= self.norm_mean_ <= MOST_NORM)
-        if "certainty" in FACTORS[self.combination] and not self.uncertainty_informative_:
-            warnings.warn(
-                f"HypAD: the norm of the predicted points is {self.norm_mean_:.3g} on average and varies by "
-                f"{self.norm_cv_:.2%}; informative are a mean in [{LEAST_NORM}, {MOST_NORM}] and at least "
-                f"{CHANGING:.0%}. combination={self.combination!r} is scored without it.",
-                UncertaintyUninformativeWarning,
-                stacklevel=2,
-            )
 
     def _score(self, X: NDArray) -> NDArray:
         return -joined(self._errors(X)[0], self.usual_, self._factors())
@@ -280,17 +262,8 @@ class HypAD(SeriesDetector):
     def _plan(self) -> Any:
         from odkit.nets.hypad import Plan
 
-        return Plan(
-            self.n_features_in_,
-            self.window_,
-            self.task,
-            self.backbone,
-            self.latent,
-            self.head,
-            self.head_dim,
-            self.clip_r,
-            self.published,
-        )
+        net = self.task, self.backbone, self.latent
+        return Plan(self.n_features_in_, self.window_, *net, self.head, self.head_dim, self.clip_r, self.published)
 
     def _model(self) -> tuple[Any, dict[str, NDArray], dict[str, NDArray]]:
         return self._plan(), self.weights_, self.critic_

@@ -1,5 +1,6 @@
 """From errors of windows to factors of steps to the scores of `HypAD`: placing, standardising, multiplying."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +9,11 @@ from numpy.typing import NDArray
 
 from odkit.series.windows import unroll
 
-__all__ = ["FACTORS", "joined", "of_steps", "of_windows"]
+__all__ = ["FACTORS", "UncertaintyUninformativeWarning", "joined", "norm_summary", "of_steps", "of_windows"]
 
 SPREAD_FLOOR = 1e-6  # errors are float32: a smaller spread is rounding
+
+CHANGING, LEAST_NORM, MOST_NORM = 0.01, 0.01, 0.95  # of the predicted norm: variation, and where a mean is no rim
 
 FACTORS = {
     "rec": ("rec",),
@@ -20,6 +23,26 @@ FACTORS = {
     "uncertainty": ("critic", "rec", "certainty"),
     "rec_uncertainty": ("rec", "certainty"),
 }
+
+
+class UncertaintyUninformativeWarning(UserWarning):
+    """The norm of the predicted points is the same everywhere, so it tells nothing about certainty."""
+
+
+def norm_summary(norm: NDArray, combination: str) -> tuple[float, float, bool]:
+    """Mean, standard deviation / mean, and whether the norm can tell certainty; warns where it was to and cannot."""
+    mean = float(norm.mean())
+    variation = float(norm.std() / max(mean, np.finfo(float).tiny))
+    informative = variation >= CHANGING and LEAST_NORM <= mean <= MOST_NORM
+    if "certainty" in FACTORS[combination] and not informative:
+        warnings.warn(
+            f"HypAD: the norm of the predicted points is {mean:.3g} on average and varies by {variation:.2%}; "
+            f"informative are a mean in [{LEAST_NORM}, {MOST_NORM}] and at least {CHANGING:.0%}. "
+            f"combination={combination!r} is scored without it.",
+            UncertaintyUninformativeWarning,
+            stacklevel=2,
+        )
+    return mean, variation, informative
 
 
 def of_windows(

@@ -11,8 +11,7 @@ pytest.importorskip("torch")
 
 from odkit import HypAD, anomaly_score, model_file
 from odkit.nets.hypad import Plan
-from odkit.series.hypad import UncertaintyUninformativeWarning
-from odkit.series.hypad_factors import FACTORS, joined, of_steps, of_windows
+from odkit.series.hypad_factors import FACTORS, UncertaintyUninformativeWarning, joined, of_steps, of_windows
 
 SMALL = {"window": 12, "latent": 4, "head_dim": 6, "batch_size": 64, "n_critic": 1, "epochs": 3, "random_state": 0}
 T = np.arange(300)

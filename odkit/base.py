@@ -46,7 +46,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     `contamination`, where a detector has it, sets `offset_`: a share flags that share of the training rows; 'auto'
     flags what lies beyond Tukey's fence, the upper quartile + 1.5 interquartile ranges of the training anomaly scores.
-    That assumes at least three quarters of ordinary rows, and flags 4 to 7 % of them with most detectors.
+    That assumes at least three quarters of ordinary rows, and flags 3 to 7 % of them with most detectors.
     """
 
     _parameter_constraints: dict = {"contamination": [Interval(Real, 0, 0.5, closed="right"), StrOptions({"auto"})]}

@@ -2,7 +2,7 @@
 
 Both compare with rows known to be ordinary: a reference file, or the files of `odkit fit --p-values`. A file cannot be
 its own reference: ranked with each other its n rows have the p-values 1/n, 2/n, ..., and the outliers among them hide
-behind each other, so that no false discovery rate below 1 ever flags one (docs/decisions/096).
+behind each other, so that no false discovery rate below 1 ever flags one (docs/decisions/111).
 """
 
 import math

@@ -60,7 +60,7 @@ def main(n_rows: int) -> None:
 
 
 def _spin(number: int) -> int:
-    return sum(i * number for i in range(2_000_000))
+    return sum(i * number for i in range(5_000_000))
 
 
 def _show(what: str, clients: dict[int, Client], work: Callable[[Client], Any]) -> None:

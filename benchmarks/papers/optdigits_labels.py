@@ -38,9 +38,8 @@ def main() -> None:
     with np.load(DATA / "tabular" / "adbench" / "26_optdigits.npz") as file:
         data = split(file["X"].astype(float), file["y"] == 1)
     targets = [(data.validation, data.test), *(shifted(data, k, m) for m, k in ((1, 65), (2, 40), (3, 88)))]
-    print(
-        f"optdigits, test ROC AUC, {options.seeds} seeds, {options.steps} full-batch steps, labels seen every {options.every}\n"
-    )
+    print(f"optdigits, test ROC AUC, {options.seeds} seeds, {options.steps} full-batch steps")
+    print(f"labels looked at every {options.every} steps\n")
     print("| autoencoder, two heads | published, best seed of 20, label-picked | label-picked: best seed | "
           "label-picked: mean | LABEL-FREE last step: mean | LABEL-FREE: worst to best seed |")  # fmt: skip
     print("|---|---|---|---|---|---|")

@@ -15,6 +15,7 @@ from odkit.cli.options import (
     Id,
     Ignore,
     Json,
+    Memory,
     NanOption,
     NoHeader,
     OnNan,
@@ -35,6 +36,9 @@ odkit fit sensors.parquet --detector knn --scale standard -o sensors.odkit
 odkit fit ordinary.csv --p-values -o meters.odkit
 odkit score today.csv --model meters.odkit --fdr 0.05
     [dim]keep part of the rows apart, so that scores become p-values[/dim]
+
+odkit fit january/ --param compression=0.01 --memory 2GB -o january.odkit
+    [dim]files that do not fit into memory, in blocks: ecod (compressed), mahalanobis and gmm[/dim]
 
 odkit inspect sensors.odkit
     [dim]what a model file says about itself; loading one executes nothing[/dim]
@@ -57,21 +61,24 @@ def fit(
     nan: NanOption = OnNan.error,
     delimiter: Delimiter = None,
     no_header: NoHeader = False,
+    memory: Memory = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Learn from files what is normal and write it to a model file."""
     from odkit import model_file
-    from odkit.jobs import choice, screen, single, tables
+    from odkit.jobs import choice, command, screen, single, tables
+    from odkit.jobs.inputs import expand
     from odkit.jobs.significance import calibrated
 
-    tables.check_output(out, files, ())
+    paths = expand(files)
+    tables.check_output(out, paths, ())
     chosen = choice.choose(None, detector, contamination, seed, scale, on_text, param)
     if p_values:
         chosen = calibrated(chosen, contamination)
-    source = single.Source(files, id, columns, ignore, nan, delimiter, not no_header)
+    source = single.Source(paths, id, columns, ignore, nan, delimiter, not no_header)
     with screen.progress() as report:
-        fitted = single.fit(source, chosen, on_text=on_text or "error", progress=report)
+        fitted = command.fit(source, chosen, memory, on_text=on_text or "error", progress=report)
         fitted.save(out)
     screen.show_model(model_file.inspect(out), fitted.notes, as_json=as_json)
 

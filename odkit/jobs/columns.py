@@ -181,6 +181,8 @@ def _kind(column: pd.Series) -> str:
 
 
 def _floats(column: pd.Series) -> NDArray[np.float64]:
+    if column.dtype.kind in "biuf" and isinstance(column.dtype, np.dtype):
+        return column.to_numpy(dtype=np.float64)  # told what a missing value is, pandas looks for some, and copies
     return column.to_numpy(dtype=np.float64, na_value=np.nan)
 
 

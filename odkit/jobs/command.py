@@ -1,4 +1,4 @@
-"""`odkit score` with a folder for --out: which words make a job, and what they mean to it."""
+"""What does not fit into memory: when `odkit score` and `odkit fit` work in parts, and what their words mean then."""
 
 import os
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from odkit.jobs import screen
 
-__all__ = ["is_job", "refuse_job_options", "score"]
+__all__ = ["fit", "is_job", "refuse_job_options", "score"]
 
 
 def is_job(out: str) -> bool:
@@ -30,6 +30,13 @@ def refuse_job_options(
     given = [option for option, value in options.items() if value is not None]
     if given:
         raise ValueError(f"{given[0]} is for jobs, which write to a folder; give one with --out FOLDER")
+
+
+def fit(source: Any, detector: Any, memory: str | None, **options: Any) -> Any:
+    """Fit on files in memory, or in blocks where they would take more than `memory`."""
+    from odkit.jobs import blockwise, single
+
+    return (blockwise if blockwise.too_large(source, memory) else single).fit(source, detector, **options)
 
 
 def score(

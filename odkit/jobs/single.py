@@ -25,7 +25,7 @@ from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
 from odkit.words import listed
 
-__all__ = ["Fitted", "Scored", "Source", "fit", "load", "score"]
+__all__ = ["Fitted", "Progress", "Scored", "Source", "fit", "load", "score", "silent"]
 
 BATCH = 65_536
 SHOWN = 3  # reasons per row of the list of the most anomalous
@@ -33,7 +33,7 @@ SHOWN = 3  # reasons per row of the list of the most anomalous
 Progress = Callable[[str, int, int], None]  # what is going on, rows done, rows in all (0: unknown)
 
 
-def _silent(what: str, done: int, total: int) -> None:
+def silent(what: str, done: int, total: int) -> None:
     pass
 
 
@@ -113,7 +113,7 @@ class Scored:
     notes: list[str]
 
 
-def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Progress = _silent) -> Fitted:
+def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Progress = silent) -> Fitted:
     """Fit a detector on files."""
     source, table = _read(source, (), progress)
     columns, X, good, notes = _fit(source, table, detector, on_text, progress)
@@ -144,7 +144,7 @@ def score(
     top: int = 10,
     explain: int = 0,
     significance: Significance = Significance(),  # noqa: B008  frozen
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Scored:
     """Score files with a model, or fit a detector on them first and score the same rows.
 

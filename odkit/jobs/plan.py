@@ -9,6 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -62,7 +63,7 @@ class Input:
     piece: int | None = None
     problem: str | None = None
 
-    @property
+    @cached_property
     def parts(self) -> list[Part]:
         """The parts of a Parquet file."""
         parts: list[Part] = []
@@ -109,7 +110,8 @@ def owner(name: str, inputs: Sequence[Input]) -> Input | None:
     if fits is None or int(fits[1]) >= len(inputs):
         return None
     mine = inputs[int(fits[1])]
-    known = [mine.csv_part(int(fits[2]))] if mine.piece else mine.parts
+    piece = int(fits[2])
+    known = [mine.csv_part(piece)] if mine.piece else mine.parts[piece : piece + 1]
     return mine if name in [part.name for part in known] else None
 
 

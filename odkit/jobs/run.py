@@ -44,7 +44,7 @@ def score_files(
     ignore: Sequence[str] = (),
     workers: int | None = None,
     memory: int | str | None = None,
-    batch: int = 65_536,
+    batch: int = 32_768,
     on_error: str = "fail",
     nan: str = "error",
     top: int = 0,

@@ -20,10 +20,10 @@ KNOWN = ["none", "center", "edge_ring", "random"]
 
 
 def picture(wafer: np.ndarray) -> np.ndarray:
-    """Defects as dark dots on a grey disc, 100 x 100 pixels."""
-    y, x = np.mgrid[-1:1:100j, -1:1:100j]
+    """Defects as dark dots on a grey disc, 120 x 120 pixels."""
+    y, x = np.mgrid[-1:1:120j, -1:1:120j]
     image = np.where(x**2 + y**2 <= 1, 220, 255).astype(np.uint8)
-    image[tuple((wafer * 100 // SIZE).T)] = 20
+    image[tuple((wafer * 120 // SIZE).T)] = 20
     return image
 
 

@@ -113,7 +113,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _check_finite(self, X: NDArray) -> None:
         with np.errstate(over="ignore", invalid="ignore"):
-            if np.isfinite(X.sum(dtype=np.float64)):  # one pass, no mask, for the ordinary case
+            if np.isfinite(np.dot(flat := X.ravel(order="K"), flat)):  # one pass, no mask, for the ordinary case
                 return
         allow_nan = self.__sklearn_tags__().input_tags.allow_nan
         bad = np.isinf(X) if allow_nan else ~np.isfinite(X)

@@ -15,11 +15,11 @@ from sklearn.utils import check_random_state
 from odkit._sklearn import Interval, StrOptions
 from odkit.base import Detector
 from odkit.kernels.cpu import quantiles
-from odkit.mergeable import Mergeable
+from odkit.mergeable import SAMPLE_ROWS, Mergeable
 
 __all__ = ["FalseAlarms", "warn_of_few"]
 
-LEFT_OUT_ROWS = 32_768  # rows a leave-one-out threshold is read from: it meets a nominal 1 % to 0.06 points
+FALSE_ALARMS = 100  # behind a leave-one-out threshold, where rows suffice: a standard error of at most 10 % of fpr
 
 
 class FalseAlarms(Mergeable):
@@ -68,8 +68,9 @@ class FalseAlarms(Mergeable):
         self._fit(X)
         if rule not in ("loo", "gamma"):
             return self._reference_scores(X)
-        if len(X) > LEFT_OUT_ROWS:
-            X = X[np.random.default_rng(self._seed).choice(len(X), LEFT_OUT_ROWS, replace=False)]
+        enough = max(SAMPLE_ROWS, math.ceil(FALSE_ALARMS / self.fpr))  # what a stream has, at least
+        if len(X) > enough:
+            X = X[_spread_rows(len(X), enough, np.random.default_rng(self._seed))]
         self.loo_distances_ = self._left_out(X)
         return -self.loo_distances_
 
@@ -135,3 +136,8 @@ def warn_of_few(who: str, n: int, what: str, fpr: float, advice: str) -> None:
             UserWarning,
             stacklevel=3,
         )
+
+
+def _spread_rows(n: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:
+    """A random row out of each of `size` equal stretches of n rows: ascending, so that memory is read in order."""
+    return np.minimum((np.arange(size) + rng.random(size)) * (n / size), n - 1).astype(np.intp)

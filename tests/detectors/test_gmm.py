@@ -264,6 +264,16 @@ def test_fewer_rows_than_columns_stand_on_the_floor():
     assert np.isfinite(detector.score_samples(5 * X)).all()
 
 
+def test_constant_and_duplicated_columns_stand_on_the_floor(rows):
+    X = np.column_stack([rows, rows[:, 0], np.full(len(rows), 7.0)])
+    detector = GMM(3, random_state=0).fit(X)
+    usual = detector.score_samples(X)
+    assert np.isfinite(usual).all()
+    assert detector.score_samples(X[:1] + np.eye(6)[5])[0] < usual.min()  # a constant that changes is seen
+    with pytest.raises(ValueError, match=r"covariance of component .* is singular .*Raise reg_covar"):
+        GMM(3, reg_covar=0, random_state=0).fit(X)
+
+
 def test_a_model_file_keeps_it(rows, tmp_path):
     detector = GMM(3, covariance_type="tied", random_state=0).fit(rows)
     model_file.save(detector, tmp_path / "gmm.odkit")

@@ -30,7 +30,7 @@ def row_spectrum(X: NDArray) -> tuple[NDArray, NDArray, NDArray, float]:
     n = len(X)
     location = X.mean(axis=0, dtype=np.float64)
     Z = X - location
-    fourth = float(np.square(np.einsum("ij,ij->i", Z, Z)).sum())
+    fourth = float(np.square(np.vecdot(Z, Z)).sum())
     _, s, components = scipy.linalg.svd(Z, full_matrices=False, overwrite_a=True, check_finite=False)
     kept = s > s[0] * max(X.shape) * np.finfo(float).eps
     return location, s[kept] ** 2 / n, components[kept], fourth
@@ -53,7 +53,7 @@ def mahalanobis_sq(X: NDArray, location: NDArray, triangle: NDArray) -> NDArray[
     with one_thread() if X.shape[1] <= SMALL else nullcontext():
         for rows, Z in _centred_blocks(X, location):
             P = dtrmm(1.0, upper, Z.T, overwrite_b=True)  # Z.T is in Fortran order, as BLAS wants it
-            np.einsum("ji,ji->i", P, P, out=out[rows])
+            np.vecdot(P.T, P.T, out=out[rows])
     return out
 
 
@@ -71,9 +71,9 @@ def lowrank_distance(
             P = Z if components is None else Z @ components.T
             residual = None if components is None or np.isinf(floor) else Z - P @ components
             P = P * scale
-            np.einsum("ij,ij->i", P, P, out=out[rows])
+            np.vecdot(P, P, out=out[rows])
             if residual is not None:
-                out[rows] += np.einsum("ij,ij->i", residual, residual) / floor
+                out[rows] += np.vecdot(residual, residual) / floor
     return out
 
 

@@ -104,7 +104,7 @@ class Mahalanobis(FalseAlarms):
     -----
     **Score:** minus the Mahalanobis distance, at most 0, in standard deviations (10 columns of Gaussian noise: 3.1).
     **Cost:** fit O(n d min(n, d)) plus O(d^3) for n > 2 d; a score O(d r); memory O(d min(n, 2 d)) and 4096 rows.
-    Twice the bare product X'X at 100,000 x 50, 2.7 times with `contamination` (`python -m benchmarks.speed.mahalanobis`).
+    At 100,000 x 50 twice the bare product X'X, with `contamination` 2.7 times: `benchmarks.speed.mahalanobis`.
     **Source:** Rippel et al., section III, with subspaces that keep what the training rows do not span; Ledoit and
     Wolf, J. Multivariate Anal. 88 (2004); OAS in scikit-learn's form, without the 2/d terms of the paper. Leave-one-out
     distances are in closed form, with the shrinkage of the full fit.

@@ -97,3 +97,20 @@ def test_wrong_words(odkit_, words, message, tmp_path):
     assert (code, out) == (2, "")
     assert message in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "m.odkit"]
+
+
+def test_fit_in_blocks(odkit_, tmp_path, monkeypatch, capsys):
+    def fit(*words):
+        monkeypatch.setattr(sys, "argv", ["odkit", "fit", "in/", "--id", "id", "-o", "b.odkit", *words])
+        with pytest.raises(SystemExit) as exit_:
+            cli.main()
+        return exit_.value.code or 0, capsys.readouterr()
+
+    code, printed = fit("--memory", "1kB")
+    assert (code, (tmp_path / "b.odkit").exists()) == (2, False)
+    assert "ECOD keeps every row it is fitted on; say --param compression=0.01" in printed.err
+    code, printed = fit("--memory", "1kB", "--param", "compression=0.01")
+    assert (code, "60 rows of 0.parquet" in printed.out, "2.parquet" in printed.out) == (0, True, True)
+    detector = model_file.load("b.odkit")
+    assert (detector.n_samples_seen_, detector.feature_names_in_.tolist()) == (60, ["volt", "ampere"])
+    assert odkit_("in/", "--model", "b.odkit", "--id", "id", "--out", "out")[0] == 0

@@ -23,8 +23,8 @@ class HypAD(SeriesDetector):
 
     Assumes that the training series is normal and long enough to train a network on (some hundred windows). It fails on
     anomalies that are in the training series, on windows that are easy to copy whatever they mean (flat ones), and
-    where a smaller error in the ball is rounding. Experimental: it ranks steps
-    well, alarms less so than `SeriesConsensus`, and neither ball nor critic is what makes it so (docs/series.md).
+    where a smaller error in the ball is rounding. Experimental: it ranks steps well, its alarms are worse than those of
+    `SeriesConsensus`, and neither the ball nor the critic is what makes it good (docs/series.md).
 
     Parameters
     ----------

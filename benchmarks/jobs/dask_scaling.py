@@ -34,7 +34,8 @@ def main(n_rows: int) -> None:
             pd.DataFrame(rows, columns=names).to_parquet(Path(folder) / f"part-{i}.parquet")
         train = pd.DataFrame(rng.normal(size=(50_000, COLUMNS)), columns=names)
         clusters = {
-            n: LocalCluster(n, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR") for n in (1, 2)
+            n: LocalCluster(n_workers=n, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR")
+            for n in (1, 2)
         }
         clients = {n: Client(cluster, set_as_default=False) for n, cluster in clusters.items()}
         data = dask.dataframe.read_parquet(folder)

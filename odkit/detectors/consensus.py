@@ -123,6 +123,8 @@ class Consensus(Detector):
     ['ecod', 'knn', 'odds-knn', 'gmm']
     """
 
+    bench_version = 2  # its mixture takes no singular component
+
     _parameter_constraints: dict = {
         **Detector._parameter_constraints,
         "detectors": [StrOptions({"fast", "balanced", "thorough"}), list, tuple],

@@ -39,7 +39,8 @@ class GMM(Detector):
     ----------
     n_components : int or "auto", default=1
         Number K of Gaussians, at most the number of rows. "auto" takes the one of 1, 2, 4, 8, 16, while there are 10
-        rows to each, with the smallest BIC, and without a collapsed component.
+        rows to each, with the smallest BIC, and without a component that collapsed or, for "full", holds no more rows
+        than there are columns.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         One covariance each, one for all, one variance per column each, one variance each.
     reg_covar : float, default=1e-6
@@ -84,7 +85,7 @@ class GMM(Detector):
     lower_bound_ : float
         Mean log-likelihood of the training rows before the last step.
     bic_path_ : ndarray of shape (n_candidates, 2)
-        For "auto": the sizes compared and their BIC, inf where a component collapsed. Else empty.
+        For "auto": the sizes compared and their BIC, inf where a component is none. Else empty.
     offset_ : float
         Threshold on `score_samples`, by `contamination`.
     n_features_in_ : int
@@ -115,6 +116,8 @@ class GMM(Detector):
     >>> detector.score_samples([[-5.0], [5.0], [X.mean()]]).round(1)
     array([-1.2, -2.2, -4.2])
     """
+
+    bench_version = 2  # "auto" takes no singular component
 
     _parameter_constraints: dict = {
         **Detector._parameter_constraints,

@@ -135,6 +135,17 @@ def test_auto_takes_no_collapsed_mixture():
     assert np.isfinite(floorless.score_samples(X)).all()
 
 
+def test_auto_leaves_outliers_no_component_of_their_own():
+    rng = np.random.default_rng(0)
+    rows, group = rng.normal(size=(200, 12)), rng.normal(size=(10, 12)) * 0.1 + 6  # 10 rows span less than 12 columns
+    detector = GMM("auto", reg_covar=1e-3, random_state=0).fit(np.concatenate([rows, group]))
+    assert np.isinf(detector.bic_path_[-1, 1])
+    assert (detector.weights_ * 210 > 12).all()
+    assert detector.score_samples(group).max() < np.median(detector.score_samples(rows))
+    spherical = GMM("auto", covariance_type="spherical", random_state=0).fit(np.concatenate([rows, group]))
+    assert spherical.n_components_ == 2  # one variance needs two rows
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_more_starts_get_further():
     rng = np.random.default_rng(1)

@@ -27,6 +27,7 @@ __all__ = [
     "merge_sums",
     "n_parameters",
     "run",
+    "singular",
 ]
 
 
@@ -204,6 +205,13 @@ def collapsed(mixture: Mixture, n_rows: int, reg_covar: float) -> NDArray[np.int
     else:
         variance = mixture.covariances.reshape(len(mixture.weights), -1).mean(axis=1)
     return np.flatnonzero((mixture.weights * n_rows < 2) | (variance - reg_covar <= reg_covar))
+
+
+def singular(mixture: Mixture, n_rows: int) -> NDArray[np.intp]:
+    """Components with a covariance of their own ("full") and no more rows than columns: only the floor inverts it."""
+    if mixture.covariance_type != "full":
+        return np.empty(0, np.intp)
+    return np.flatnonzero(mixture.weights * n_rows < mixture.means.shape[1] + 1)
 
 
 def n_parameters(mixture: Mixture) -> int:

@@ -48,8 +48,8 @@ def search(
     """Fit every size from its best start; the fit with the smallest BIC, and the sizes beside their BIC, shape (s, 2).
 
     From the second size on, the fit before with its components split is a rival of the `n_init` starts from `sample`. A
-    fit with a collapsed component has BIC infinity: its likelihood says only how low the floor is. A size that needs a
-    floor and has none ends the list. A single size is not judged.
+    fit with a collapsed or singular component has BIC infinity: its likelihood says only how low the floor is. A size
+    that needs a floor and has none ends the list. A single size is not judged.
     """
     runs: list[em.Run] = []
     for size in sizes:
@@ -66,7 +66,8 @@ def search(
         return runs[0], np.empty((0, 2))
     bics = []
     for run in runs:
-        broken = em.collapsed(run.mixture, n_rows, settings.reg_covar).size > 0
+        lost = (em.collapsed(run.mixture, n_rows, settings.reg_covar), em.singular(run.mixture, n_rows))
+        broken = any(components.size for components in lost)
         total = np.nan if broken else pass_over(*em.kernel_arguments(run.mixture))["log_likelihood"]
         bics.append(np.inf if broken else em.bic(run.mixture, total, n_rows))
     return runs[int(np.argmin(bics))], np.column_stack([sizes[: len(bics)], bics])

@@ -31,7 +31,12 @@ def report(
     ] = None,
     data: Annotated[
         list[str],
-        typer.Option("--data", metavar="FILE", help="Rows that were scored; repeatable.", rich_help_panel=LOOK),
+        typer.Option(
+            "--data",
+            metavar="FILE",
+            help="Rows that were scored: files, folders or patterns; repeatable.",
+            rich_help_panel=LOOK,
+        ),
     ] = [],  # noqa: B006  typer copies it
     labels: Annotated[
         str | None,

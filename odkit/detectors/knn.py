@@ -106,10 +106,11 @@ class KNN(Detector):
     >>> detector.predict(X)
     array([ 1,  1,  1,  1, -1])
 
-    The second neighbour of (3, 4) is 4.243 away, 3 * 3 / 4.243 of it along the first column:
+    The second neighbour of (3, 4) is 4.243 away. Seen from both its neighbours, (1, 1) and (0, 1), more of that lies
+    along the second column:
 
     >>> detector.explain(X)[-1].round(3)
-    array([2.121, 2.121])
+    array([1.746, 2.496])
     """
 
     _parameter_constraints: dict = {

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from odkit import model_file
 from odkit.frame import score_frame
 from odkit.jobs.columns import Columns, check_present, resolve, split_names
+from odkit.jobs.inputs import relative
 from odkit.jobs.reasons import reasons
 from odkit.jobs.rows import good_rows, is_series, last_step
 from odkit.jobs.significance import Significance
@@ -285,6 +286,8 @@ def _keys(source: Source, table: Table, own: Sequence[str]) -> pd.DataFrame:
         return keys
     rows = np.concatenate([np.arange(size) for size in table.sizes])
     files = (
-        {"file": np.repeat([Path(path).name for path in source.paths], table.sizes)} if len(source.paths) > 1 else {}
+        {"file": np.repeat(relative([Path(path) for path in source.paths]), table.sizes)}
+        if len(source.paths) > 1
+        else {}
     )
     return pd.DataFrame({**files, "row": rows})

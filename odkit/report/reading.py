@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from odkit import model_file
 from odkit.jobs import single
 from odkit.jobs.columns import Columns, check_present
+from odkit.jobs.inputs import expand, relative
 from odkit.jobs.tables import Table, read
 from odkit.metrics.ranking import truth
 from odkit.words import instead, listed
@@ -79,7 +80,7 @@ def gather(
     ----------
     scored : file written by `odkit score --out`, or the folder of a scoring job
     model : model file that gave the scores; with `data`, it says why rows are anomalous
-    data : files that were scored
+    data : files that were scored, folders of them or patterns, as `odkit.jobs.inputs.expand` takes them
     labels, time, group : columns of `scored` or `data`: the truth (0 and 1, or false and true), when a row was
         measured, what it belongs to. Default: `truth_is_outlier`, the first dates, the first text of few values.
 
@@ -101,13 +102,14 @@ def gather(
     files = _described(paths, plain)
     frame, rows = plain.frame, None
     fitted = None if model is None else single.load(model)
-    if data:
+    rows_of = expand(data)
+    if rows_of:
         known = fitted.columns if fitted is not None and fitted.columns is not None else Columns(())
         # a key that looks like a number in one file may be text in the other
         text = [*(key for key in keys if key not in known.names), *known.text]
-        frame, table = read(paths, text=text).frame, read(data, text=text)
-        files += _described(data, table)
-        rows = _aligned(frame, keys, _numbered(table, data, keys), Path(scored).name)
+        frame, table = read(paths, text=text).frame, read(rows_of, text=text)
+        files += _described(rows_of, table)
+        rows = _aligned(frame, keys, _numbered(table, rows_of, keys), Path(scored).name)
     everything = frame if rows is None else pd.concat([frame, rows[rows.columns.difference(frame.columns)]], axis=1)
     stamps = _time(everything, time)
     columns, X = _features(fitted, rows, [*keys, labels, None if stamps is None else str(stamps.name)])
@@ -149,11 +151,11 @@ def _described(paths: Sequence[str | PathLike], table: Table) -> list[dict[str, 
     ]
 
 
-def _numbered(table: Table, paths: Sequence[str | PathLike], keys: Sequence[str]) -> pd.DataFrame:
+def _numbered(table: Table, paths: Sequence[Path], keys: Sequence[str]) -> pd.DataFrame:
     """The data with the number of each row and its file, where the scored file names rows by them."""
     made = {
         "row": np.concatenate([np.arange(size) for size in table.sizes]).astype(str),
-        "file": np.repeat([Path(path).name for path in paths], table.sizes),
+        "file": np.repeat(relative(paths), table.sizes),
     }
     wanted = {name: made[name] for name in made if name in keys and name not in table.frame.columns}
     return table.frame.assign(**wanted)

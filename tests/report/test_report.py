@@ -171,14 +171,15 @@ def test_rows_are_found_by_their_keys_in_any_order(folder, tmp_path, material):
 
 def test_rows_without_keys_are_found_by_file_and_number(tmp_path):
     rng = np.random.default_rng(1)
-    paths = [tmp_path / f"{name}.csv" for name in "ab"]
+    paths = [tmp_path / "rows" / f"{name}.csv" for name in "ab"]
+    paths[0].parent.mkdir()
     for path in paths:
         pd.DataFrame(rng.normal(size=(50, 2)), columns=["u", "v"]).to_csv(path, index=False)
     scored = single.score(single.Source(paths), KNN())
     tables.write(scored.frame.sample(frac=1, random_state=0), tmp_path / "scored.csv")
-    material = gather(tmp_path / "scored.csv", data=paths)
+    material = gather(tmp_path / "scored.csv", data=[tmp_path / "rows"])
     first = material.scored.iloc[0]
-    expected = pd.read_csv(tmp_path / first["file"]).iloc[int(first["row"])]
+    expected = pd.read_csv(tmp_path / "rows" / first["file"]).iloc[int(first["row"])]
     np.testing.assert_allclose(material.X.iloc[0], expected)
 
 

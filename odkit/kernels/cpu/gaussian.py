@@ -50,7 +50,7 @@ def mahalanobis_sq(X: NDArray, location: NDArray, triangle: NDArray) -> NDArray[
     """
     out = np.empty(len(X))
     upper = np.asfortranarray(triangle)
-    with one_thread() if X.shape[1] <= SMALL else nullcontext():
+    with one_thread() if X.shape[1] <= SMALL else nullcontext(), np.errstate(over="ignore"):  # far beyond: inf
         for rows, Z in _centred_blocks(X, location):
             P = dtrmm(1.0, upper, Z.T, overwrite_b=True)  # Z.T is in Fortran order, as BLAS wants it
             np.vecdot(P.T, P.T, out=out[rows])
@@ -66,7 +66,7 @@ def lowrank_distance(
     """
     out = np.empty(len(X))
     scale = 1 / np.sqrt(weights)
-    with one_thread() if X.shape[1] <= SMALL else nullcontext():
+    with one_thread() if X.shape[1] <= SMALL else nullcontext(), np.errstate(over="ignore"):
         for rows, Z in _centred_blocks(X, location):
             P = Z if components is None else Z @ components.T
             residual = None if components is None or np.isinf(floor) else Z - P @ components

@@ -100,7 +100,7 @@ def _moved(m: dict[str, Any], e: NDArray) -> dict[str, Any]:
     }
 
 
-def centred(m: dict[str, Any], e: NDArray) -> dict[str, Any]:
+def centred(m: dict[str, Any], e: Any) -> dict[str, Any]:
     """Sums about the mean, from the sums m about a point p and e = mean - p; the inverse of `_moved`."""
     n = m["n"]
     scatter = m["scatter"] - n * e[:, None] * e

@@ -7,7 +7,7 @@ last block have the identity.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def packed_triangular_distance(Z: NDArray, mean: NDArray, packed: NDArray, n_job
     Z (n, d, P), mean (d, P) and packed as `absorb` gives them, of one dtype, float32 or float64; C order or not.
     O(n P d^2) and no copy of the factors; threads over images share nothing that is written.
     """
-    jit = compiled(_JIT, np.inf)
+    jit: Any = compiled(_JIT, np.inf)
     out = np.empty((Z.shape[0], Z.shape[2]))
     Z, mean, packed = (np.ascontiguousarray(part, dtype=packed.dtype) for part in (Z, mean, packed))
     step = max(1, -(-len(out) // max(n_jobs, 1)))

@@ -58,7 +58,7 @@ def absorb(
         center = rows.mean(dim=1)
         rows = rows - center[:, None]
         scatter = rows.mT @ rows
-        if n_seen:
+        if n_seen and mean is not None and packed is not None:
             old = unpack(packed[number], d)[: len(rows)]
             scatter += (n_seen - 1) * (old @ old.mT - ridge)
             step = center - mean[:, here].T

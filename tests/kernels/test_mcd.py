@@ -166,6 +166,15 @@ def test_constant_and_duplicated_columns_are_left_out_of_the_search():
     np.testing.assert_allclose(rows[:, 3], 0.1, rtol=1e-12)
 
 
+def test_a_third_of_outliers_in_mixed_columns_is_left_out():
+    rng = np.random.default_rng(17)  # the starts along rotated columns miss these
+    X = rng.normal(size=(20_000, 30))
+    X[:6000] += 12 / np.sqrt(30)
+    _, support = mcd.robust_rows(X @ rng.normal(size=(30, 30)))
+    assert not support[:6000].any()
+    assert support[6000:].mean() > 0.95
+
+
 def test_too_few_rows_are_named():
     rng = np.random.default_rng(8)
     with pytest.raises(ValueError, match=r"n_samples=6 rows in 5 independent of n_features=5 columns"):

@@ -285,7 +285,8 @@ def _median_and_spread(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def _span(Z: NDArray) -> NDArray[np.float64]:
-    """Orthonormal basis (d, r) of the directions in which rows differ.
+    """Orthonormal basis (d, r) of the directions in which rows differ; the columns themselves where these are all, for
+    robust starts are looked for along them, and they are of one spread.
 
     Differences to a middle row are set to length 1 first, so that no far row hides the others below rounding.
     """
@@ -293,7 +294,8 @@ def _span(Z: NDArray) -> NDArray[np.float64]:
     norms = np.sqrt(np.einsum("ij,ij->i", Z, Z))
     Z /= np.where(norms > 0, norms, 1.0)[:, None]
     eigenvalues, vectors = np.linalg.eigh(Z.T @ Z)
-    return vectors[:, eigenvalues > eigenvalues[-1] * max(Z.shape) * np.finfo(float).eps]
+    kept = eigenvalues > eigenvalues[-1] * max(Z.shape) * np.finfo(float).eps
+    return np.eye(len(kept)) if kept.all() else vectors[:, kept]
 
 
 def _check_ties(X: NDArray, h: int) -> None:

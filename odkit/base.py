@@ -62,6 +62,11 @@ class Detector(OutlierMixin, BaseEstimator):
         """Learn what is normal from X (n_samples, n_features) and set `offset_`; `y` is ignored."""
         X = self._validate(X, reset=True)
         self.offset_ = self._quantile(self._fit_score(X))
+        if not np.isfinite(self.offset_):
+            raise ValueError(
+                f"{type(self).__name__}: the training scores give the threshold {self.offset_}, which would "
+                "flag all rows or none. Rescale columns of huge or tiny numbers"
+            )
         return self
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:

@@ -76,6 +76,8 @@ def score_frame(
     wed          51.83        True    volt         1.00
     """
     check_is_fitted(detector)
+    if top < 0:
+        raise ValueError(f"score_frame: top={top}; a number of reasons, 0 or more, is needed")
     table = _open(frame, detector)
     carried = _names("keys", keys, table.columns)
     features = _features(detector, table.columns, carried, _names("ignore", ignore, table.columns))
@@ -102,8 +104,9 @@ def _score(detector: Any, X: Any, features: Sequence[Any], top: int) -> dict[str
     # where predict is bound to the scores by the contract's identity, the rows need not be scored a second time
     flags = normality - last.offset_ < 0 if shifts else np.asarray(detector.predict(X)) == -1
     result = {"anomaly_score": -normality, "is_outlier": flags}
-    if hasattr(detector, "p_values"):
-        result["p_value"] = np.asarray(detector.p_values(X), dtype=np.float64)
+    if hasattr(last, "p_values"):
+        before = X if last is detector else detector[:-1].transform(X)
+        result["p_value"] = np.asarray(last.p_values(before), dtype=np.float64)
     return result | _reasons(explain(detector, X), features, top) if top else result
 
 

@@ -266,9 +266,10 @@ BAD = {
     "p-values of a series": (None, [*SCORE, "-d", "moving-energy", "--p-values"], "not exchangeable"),
     "own reference": (None, [*SCORE, "--fdr", "0.05"], "a file with outliers in it cannot be its own reference"),
     "p-values by auto": (None, [*SCORE, "--reference", "meters.csv", "-c", "auto"], "p-values need a share"),
+    "itself as reference": (None, [*SCORE, "--reference", "meters.csv"], "cannot be its own reference"),
     "small reference": (
-        None,
-        [*SCORE, "--reference", "meters.csv", "--fdr", "0.01"],
+        lambda m: m.to_csv("ordinary.csv", index=False),
+        [*SCORE, "--reference", "ordinary.csv", "--fdr", "0.01"],
         "p-values of 0.0164 at the least",
     ),
     "too few rows": (lambda m: m[:4].to_csv("meters.csv", index=False), [*SCORE, "-d", "knn"], "KNN: too few"),

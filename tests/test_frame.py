@@ -12,6 +12,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from odkit import ECOD, Conformal
 from odkit.frame import score_frame
 from odkit.scores import anomaly_score, explain
 from tests.toys import Deviation
@@ -263,3 +264,12 @@ def test_pandas_frames_are_scored_without_importing_polars():
         "assert 'polars' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_p_values_come_through_a_pipeline():
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(100, 2)), columns=["a", "b"])
+    pipeline = make_pipeline(StandardScaler(), Conformal(ECOD(), random_state=0)).fit(X)
+    scored = score_frame(pipeline, X)
+    np.testing.assert_array_equal(scored["p_value"], pipeline[-1].p_values(pipeline[:-1].transform(X)))
+    with pytest.raises(ValueError, match="top=-1"):
+        score_frame(pipeline, X, top=-1)

@@ -174,6 +174,7 @@ def score(
         if reference:
             ordinary, source = replace(source, paths=reference), replace(source, columns=[])
             chosen = calibrated(chosen, contamination, fdr)
+            command.refuse_own_reference(files, reference)
             chosen = single.fit(ordinary, chosen, on_text=on_text or "error", progress=report)
         scored = single.score(
             source,

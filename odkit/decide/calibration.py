@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Calibration", "check_resolution", "p_values", "threshold"]
 
+TIE = 1e-9  # relative: a row's score may come back with other last bits from another batch, and must still meet itself
+
 
 class Calibration(NamedTuple):
     """Calibration rows, one entry each.
@@ -46,16 +48,27 @@ def p_values(calibration: Calibration, scores: NDArray, weight: NDArray, group: 
             cell = known & (calibration.fold == fold)
             order = np.argsort(calibration.scores[cell])
             cumulative = np.concatenate(([0.0], np.cumsum(calibration.weight[cell][order])))
-            at_most += cumulative[np.searchsorted(calibration.scores[cell][order], scores[fold, rows], side="right")]
+            at_most += cumulative[np.searchsorted(calibration.scores[cell][order], _reach(scores[fold, rows]), "right")]
         p[rows] = at_most / (calibration.weight[known].sum() + weight[rows])
-    return p
+    return np.minimum(p, 1.0)  # the two sums are rounded apart
+
+
+def _reach(scores: NDArray) -> NDArray:
+    """The largest normality that counts as equal to the row's own."""
+    return scores + TIE * np.abs(scores)
 
 
 def threshold(scores: NDArray, alpha: float) -> float:
     """The normality below which p <= alpha, for one model without weights and groups."""
     grid = np.arange(1, scores.size + 1) / (scores.size + 1)
     flagged = int(np.searchsorted(grid, alpha, side="right"))  # how many of the possible p-values are <= alpha
-    return float(np.sort(scores)[flagged - 1])
+    line = np.sort(scores)[flagged - 1]
+    lowest = line / (1 + np.sign(line) * TIE)
+    while _reach(lowest) >= line:  # the smallest number that reaches the line: below it, and only there, p <= alpha
+        lowest = np.nextafter(lowest, -np.inf)
+    while _reach(lowest) < line:
+        lowest = np.nextafter(lowest, np.inf)
+    return float(lowest)
 
 
 def check_resolution(calibration: Calibration, alpha: float) -> None:

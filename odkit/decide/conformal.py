@@ -19,7 +19,7 @@ from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.decide.calibration import Calibration, check_resolution, p_values, threshold
 from odkit.decide.fdr import benjamini_hochberg, e_benjamini_hochberg, storey
-from odkit.decide.wrapping import inner_has
+from odkit.decide.wrapping import inner_has, refuse_series
 from odkit.scores import expected, explain
 
 __all__ = ["Conformal"]
@@ -224,6 +224,7 @@ class Conformal(Detector):
             template: Any = ECOD()
         else:
             template = clone(self.detector)
+            refuse_series("Conformal", template)
         if "random_state" in template.get_params():
             template.set_params(random_state=int(random.randint(np.iinfo(np.int32).max)))
         return template
@@ -268,4 +269,6 @@ class Conformal(Detector):
         groups = np.asarray(self.group(X))
         if groups.shape != (X.shape[0],):
             raise ValueError(f"Conformal: group must give one label per row, gave shape {groups.shape}")
+        if any(label is None or label != label for label in groups.tolist()):
+            raise ValueError("Conformal: group gave a missing label (None or NaN); give such rows a label of their own")
         return groups

@@ -26,13 +26,13 @@ def surprise(
     """
     scores, n = np.asarray(scores, dtype=np.float64), training.size
     # a training row's score may come back with other last bits from another batch: it must still meet itself
-    slack = 1e-9 * max(abs(training[0]), abs(training[-1]))
+    slack = 1e-9 * (np.abs(scores) + training[3 * n // 4] - training[n // 4])
     nats = -np.log((1 + n - np.searchsorted(training, scores - slack, side="left")) / (n + 1))
     k = min(n - 1, max(5, round(tail_fraction * n))) if tail_fraction else 0
     if k > 0:
         u = training[n - k - 1]
         scale = float((training[n - k :] - u).mean())
-        beyond = scores > u + slack
+        beyond = scores - slack > u
         if scale > 0:
             nats[beyond] = np.log((n + 1) / (k + 1)) + np.minimum((scores[beyond] - u) / scale, tail_cap)
     return nats

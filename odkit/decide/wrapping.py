@@ -5,7 +5,18 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-__all__ = ["inner_has"]
+__all__ = ["inner_has", "refuse_series"]
+
+
+def refuse_series(wrapper: str, detector: Any) -> None:
+    """ValueError for a detector of series: its rows mean nothing without their neighbours in time."""
+    from odkit.series.base import SeriesDetector
+
+    if isinstance(detector[-1] if isinstance(detector, Pipeline) else detector, SeriesDetector):
+        raise ValueError(
+            f"{wrapper}: {type(detector).__name__} scores time steps by their neighbours, and here rows are drawn, "
+            "shuffled or scored alone. Use Threshold or DynamicThreshold for series"
+        )
 
 
 def inner_has(name: str) -> Callable[[Any], bool]:

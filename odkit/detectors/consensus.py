@@ -16,6 +16,7 @@ from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.decide.agreement import Agreement, compare, hits, label_weights, mc_ndcg
 from odkit.decide.surprise import surprise
+from odkit.decide.wrapping import refuse_series
 from odkit.scores import anomaly_score, expected, explain
 
 __all__ = ["Consensus", "portfolio"]
@@ -236,10 +237,14 @@ class Consensus(Detector):
 
     def _members(self, n_samples: int) -> list[tuple[str, Any]]:
         given = portfolio(self.detectors, n_samples) if isinstance(self.detectors, str) else list(self.detectors)
+        if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in given):
+            raise ValueError("Consensus: detectors must be (name, estimator) pairs, such as [('tails', ECOD()), ...]")
         if len(given) < 2:
             raise ValueError(f"Consensus: {len(given)} detector(s) given; a consensus takes at least 2")
         if len({name for name, _ in given}) < len(given):
             raise ValueError(f"Consensus: names must differ; given {[name for name, _ in given]}")
+        for _, member in given:
+            refuse_series("Consensus", member)
         return [(name, clone(member)) for name, member in given]
 
     def _raw(self, X: NDArray) -> NDArray:

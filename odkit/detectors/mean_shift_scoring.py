@@ -150,7 +150,7 @@ class MeanShiftScoring(Detector):
         for start in range(0, len(X), ROWS):
             rows = slice(start, start + ROWS)
             mean, variance = self._reconstruction(X[rows])
-            variance = None if variance is None else variance / scale**2
+            variance = None if variance is None else (np.sqrt(variance) / scale) ** 2  # scale^2 may overflow
             terms[rows] = np.add(*mean_terms(shifted[rows], (mean - location) / scale, variance, *weighting))
         return terms
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from odkit.jobs import screen
 
-__all__ = ["fit", "is_job", "refuse_job_options", "score"]
+__all__ = ["fit", "is_job", "refuse_job_options", "refuse_own_reference", "score"]
 
 
 def is_job(out: str) -> bool:
@@ -30,6 +30,13 @@ def refuse_job_options(
     given = [option for option, value in options.items() if value is not None]
     if given:
         raise ValueError(f"{given[0]} is for jobs, which write to a folder; give one with --out FOLDER")
+
+
+def refuse_own_reference(files: Sequence[str], reference: Sequence[str]) -> None:
+    """Raise ValueError if a file is to be compared with itself."""
+    for file in reference:
+        if any(os.path.realpath(file) == os.path.realpath(other) for other in files):
+            raise ValueError(f"--reference {file} is scored too; a file cannot be its own reference")
 
 
 def fit(source: Any, detector: Any, memory: str | None, **options: Any) -> Any:

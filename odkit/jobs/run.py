@@ -100,6 +100,10 @@ def score_files(
     if on_error not in ON_ERROR:
         raise ValueError(f"on_error={on_error!r} is unknown; allowed are {listed(ON_ERROR)}")
     files = expand(inputs)
+    target = Path(output).resolve()
+    for given in inputs:
+        if Path(given).is_dir() and not target.is_file() and target.is_relative_to(Path(given).resolve()):
+            raise ValueError(f"{output} lies within {given}, so the next start would read its own results; move it")
     if dask is not None:  # workers may stand in another folder
         files, output = [path.absolute() for path in files], Path(output).absolute()
     folder = Folder(output)

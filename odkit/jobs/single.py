@@ -116,6 +116,7 @@ class Scored:
 
 def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Progress = silent) -> Fitted:
     """Fit a detector on files."""
+    _check_one_series(source, detector)
     source, table = _read(source, (), progress)
     columns, X, good, notes = _fit(source, table, detector, on_text, progress)
     data = {
@@ -159,6 +160,7 @@ def score(
     significance : whether p-values are wanted, and a false discovery rate for the flags
     progress : called with what is going on, rows done and rows in all
     """
+    _check_one_series(source, model.detector if isinstance(model, Fitted) else model)
     significance.check(model.detector if isinstance(model, Fitted) else model, fitted=isinstance(model, Fitted))
     if isinstance(model, Fitted):
         text = [] if model.columns is None else model.columns.text
@@ -200,11 +202,19 @@ def score(
     )
 
 
+def _check_one_series(source: Source, detector: Any) -> None:
+    if len(source.paths) > 1 and is_series(detector):
+        raise ValueError(
+            f"{type(last_step(detector)).__name__} takes rows as the steps of a series, and {source.name} "
+            "have no common clock; give one file at a time"
+        )
+
+
 def _read(source: Source, text: Sequence[str], progress: Progress) -> tuple[Source, Table]:
-    """The source with its names of columns resolved, and its table; `text` and the ids are read as text."""
+    """The source with its names of columns resolved, and its table; `text` is read as text, the ids to the letter."""
     progress(f"reading {source.name}", 0, 0)
-    as_text = [*text, *(part for given in source.ids for part in (given, *split_names(given)))]
-    table = read(source.paths, text=as_text, delimiter=source.delimiter, header=source.header)
+    keys = [part for given in source.ids for part in (given, *split_names(given))]
+    table = read(source.paths, text=text, keys=keys, delimiter=source.delimiter, header=source.header)
     ids, columns, ignore = (
         [name for given in names for name in resolve(option, given, source.name, table.frame.columns)]
         for option, names in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore))

@@ -149,7 +149,7 @@ class CsvStream:
         self.path = path
         self._delimiter, self._header = delimiter, header
         with csv_errors(path):
-            self.columns, options = csv_options(path, (), delimiter, header)
+            self.columns, options = csv_options(path, (), (), delimiter, header)
             self.rows = 0 if pd.read_csv(path, nrows=1, **options).empty else None
         # 262,144 rows, or the power of two that holds 64 MB of numbers
         self.piece: int | None = min(CSV_ROWS, 1 << (max(CSV_CELLS // len(self.columns), 1).bit_length() - 1))
@@ -168,7 +168,7 @@ class CsvStream:
             zipped = self.path.name.lower().endswith(".gz")
             # every column is parsed: told to leave some out, pandas also overlooks lines that are too long
             with csv_errors(self.path):
-                own, options = csv_options(self.path, {*text, *keys}, self._delimiter, self._header)
+                own, options = csv_options(self.path, text, keys, self._delimiter, self._header)
                 file = io.BufferedReader(gzip.GzipFile(fileobj=raw)) if zipped else raw
                 frames = iter(pd.read_csv(file, chunksize=size, **options))
             while True:

@@ -37,6 +37,11 @@ __all__ = [
 READABLE = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy")
 WRITABLE = (".csv", ".csv.gz", ".parquet")
 
+GAPS = (  # pandas' own words for a missing value
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
+    *("NULL", "NaN", "None", "n/a", "nan", "null"),
+)
+
 
 class Table(NamedTuple):
     """What files held: `beside` names the columns that are no features unless asked for, `sizes` the rows per file."""
@@ -50,6 +55,7 @@ def read(
     paths: Sequence[str | os.PathLike],
     *,
     text: Collection[str] = (),
+    keys: Collection[str] = (),
     delimiter: str | None = None,
     header: bool = True,
 ) -> Table:
@@ -61,6 +67,7 @@ def read(
         The rows of an npz file are the array `X`, or its only two-dimensional array; vectors of the same length come
         as columns of their own, beside the features. Arrays have no column names: `column_0`, `column_1`, ...
     text : names of CSV columns to take as text, whatever they look like, so that 007 stays 007
+    keys : names of CSV columns that name rows: text to the letter, so that the key NA stays NA
     delimiter : separator of CSV fields; default: the comma, for .tsv files the tab
     header : bool, default=True
         False: the first line of a CSV file is a row, and columns are named as those of an array.
@@ -70,7 +77,11 @@ def read(
     FileNotFoundError, ValueError
         The message names the file and what is wrong with it.
     """
-    tables = [_read_one(Path(path), text, delimiter, header) for path in paths]
+    real = [os.path.realpath(path) for path in paths]
+    twice = next((path for path, place in zip(paths, real, strict=True) if real.count(place) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{twice} is named twice; its rows would be there twice")
+    tables = [_read_one(Path(path), text, keys, delimiter, header) for path in paths]
     first = tables[0].frame.columns
     for path, table in zip(paths, tables, strict=True):
         if set(table.frame.columns) != set(first):
@@ -144,14 +155,14 @@ def check_readable(path: Path, suffixes: Sequence[str] = READABLE) -> str:
     return suffix
 
 
-def _read_one(path: Path, text: Collection[str], delimiter: str | None, header: bool) -> Table:
+def _read_one(path: Path, text: Collection[str], keys: Collection[str], delimiter: str | None, header: bool) -> Table:
     suffix = check_readable(path)
     if suffix == ".parquet":
         frame, beside = _read_parquet(path), list[str]()
     elif suffix in (".npz", ".npy"):
         frame, beside = _read_arrays(path)
     else:
-        frame, beside = _read_csv(path, text, delimiter, header), []
+        frame, beside = _read_csv(path, text, keys, delimiter, header), []
     names = frame.columns.tolist()
     check_unique(path, names)
     if frame.empty:
@@ -159,18 +170,24 @@ def _read_one(path: Path, text: Collection[str], delimiter: str | None, header: 
     return Table(frame, beside, [len(frame)])
 
 
-def _read_csv(path: Path, text: Collection[str], delimiter: str | None, header: bool) -> pd.DataFrame:
+def _read_csv(
+    path: Path, text: Collection[str], keys: Collection[str], delimiter: str | None, header: bool
+) -> pd.DataFrame:
     with csv_errors(path):
-        names, options = csv_options(path, text, delimiter, header)
+        names, options = csv_options(path, text, keys, delimiter, header)
         frame = pd.read_csv(path, **options)
     frame.columns = names
     return frame
 
 
 def csv_options(
-    path: Path, text: Collection[str], delimiter: str | None, header: bool
+    path: Path, text: Collection[str], keys: Collection[str], delimiter: str | None, header: bool
 ) -> tuple[list[str], dict[str, Any]]:
     """The names of a CSV file's columns, and what to tell pandas so that it reads the file as `read` does."""
+    if delimiter == "\\t":  # as it comes from a shell
+        delimiter = "\t"
+    if delimiter is not None and len(delimiter) != 1:
+        raise ValueError(f"--delimiter {delimiter!r}: one character is needed, or \\t for the tab")
     options: dict[str, Any] = {"sep": delimiter or ("\t" if ".tsv" in suffix_of(path) else ","), "index_col": False}
     first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, **options)
     names = first.iloc[0].tolist() if header else [f"column_{j}" for j in range(first.shape[1])]
@@ -178,7 +195,11 @@ def csv_options(
         _check_header(path, names, options["sep"])
     check_unique(path, names)
     options["header"] = 0 if header else None
-    options["dtype"] = dict.fromkeys((name if header else names.index(name) for name in text if name in names), str)
+    labels = {name: name if header else position for position, name in enumerate(names)}
+    options["dtype"] = {labels[name]: str for name in (*text, *keys) if name in names}
+    if not labels.keys().isdisjoint(keys):
+        options["keep_default_na"] = False
+        options["na_values"] = {label: [""] if name in keys else GAPS for name, label in labels.items()}
     options["low_memory"] = False  # one type per column, not one per piece of the file
     if int(pd.__version__.split(".")[0]) < 3:
         options["float_precision"] = "round_trip"  # later releases read floats exactly by themselves

@@ -107,7 +107,7 @@ def gather(
         known = fitted.columns if fitted is not None and fitted.columns is not None else Columns(())
         # a key that looks like a number in one file may be text in the other
         text = [*(key for key in keys if key not in known.names), *known.text]
-        frame, table = read(paths, text=text).frame, read(rows_of, text=text)
+        frame, table = read(paths, text=text, keys=keys).frame, read(rows_of, text=text, keys=keys)
         files += _described(rows_of, table)
         rows = _aligned(frame, keys, _numbered(table, rows_of, keys), Path(scored).name)
     everything = frame if rows is None else pd.concat([frame, rows[rows.columns.difference(frame.columns)]], axis=1)

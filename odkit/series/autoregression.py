@@ -105,7 +105,7 @@ class Autoregression(SeriesDetector):
     def stream(self, history: ArrayLike | None = None) -> AutoregressionStream:
         """A stream of live scores, smoothed over `span_` steps; `history` (n, C) warms it up."""
         check_is_fitted(self)
-        return warmed(AutoregressionStream(self, ERROR_FLOOR), history)
+        return warmed(AutoregressionStream(self, ERROR_FLOOR), history, self)
 
     def _fit(self, X: NDArray) -> None:
         self.window_ = self.order + 1

@@ -134,7 +134,7 @@ class CorrelatedVote(SeriesDetector):
     def stream(self, history: ArrayLike | None = None) -> "VoteStream":
         """A stream of live scores that goes on where the training rows ended."""
         check_is_fitted(self)
-        return warmed(VoteStream(self), history)
+        return warmed(VoteStream(self), history, self)
 
     def _fit(self, X: NDArray) -> None:
         self._fit_score(X)

@@ -96,7 +96,7 @@ class MovingEnergy(SeriesDetector):
     def stream(self, history: ArrayLike | None = None) -> EnergyStream:
         """A stream of live scores, each that of the window ending at its step; `history` (n, C) warms it up."""
         check_is_fitted(self)
-        return warmed(EnergyStream(self, self._cut()), history)
+        return warmed(EnergyStream(self, self._cut()), history, self)
 
     def _fit(self, X: NDArray) -> None:
         self.window_ = estimate_period(X) if self.window == "auto" else int(self.window)

@@ -48,9 +48,9 @@ class SeriesStream:
         raise NotImplementedError
 
 
-def warmed(stream: Stream, history: ArrayLike | None) -> Stream:
-    """The stream after the steps of a history (n, C)."""
-    for step in () if history is None else np.asarray(history):
+def warmed(stream: Stream, history: ArrayLike | None, detector: Any) -> Stream:
+    """The stream after the steps of a history (n, C), which must have the columns that the detector was fitted with."""
+    for step in () if history is None else detector._validate(history, reset=False):
         stream.update(step)
     return stream
 

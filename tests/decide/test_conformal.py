@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.ensemble import IsolationForest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from odkit import ECOD, KNN
+from odkit import ECOD, KNN, MovingEnergy
 from odkit.decide.conformal import Conformal
 
 METHODS = ["split", "loo", "cv+"]
@@ -162,3 +162,37 @@ def test_bad_input_is_named(detector, error, message):
     X = np.random.default_rng(8).normal(size=(100, 2))
     with pytest.raises(error, match=message):
         detector.fit(X)
+
+
+class LastBits(ECOD):
+    """Scores that come back with other last bits from another batch, as matrix products make them."""
+
+    def _score(self, X):
+        return super()._score(X) * (1 + 1e-15 * (len(X) % 7))
+
+
+def test_last_bits_move_no_p_value():
+    X = np.random.default_rng(0).integers(0, 2, (300, 5)).astype(float)  # many rows tie with calibration rows
+    for alpha in (0.05, 0.1):
+        detector = Conformal(LastBits(), alpha=alpha, random_state=0).fit(X)
+        p, flags = detector.p_values(X), detector.predict(X)
+        np.testing.assert_array_equal(flags == -1, p <= alpha)
+        for rows in (slice(0, 1), slice(5, 13), slice(40, 200)):
+            np.testing.assert_array_equal(detector.p_values(X[rows]), p[rows])
+            np.testing.assert_array_equal(detector.predict(X[rows]), flags[rows])
+
+
+def test_weighted_p_values_end_at_one():
+    for seed in range(8):
+        X = np.random.default_rng(seed).normal(size=(200, 3))
+        detector = Conformal(ECOD(), weight=lambda X: np.exp(X[:, 0]), random_state=0).fit(X)
+        assert detector.p_values(X).max() <= 1
+        detector.select(X)
+
+
+def test_series_and_missing_groups_are_refused():
+    X = np.random.default_rng(0).normal(size=(100, 2))
+    with pytest.raises(ValueError, match="MovingEnergy scores time steps by their neighbours"):
+        Conformal(MovingEnergy(window=5)).fit(X)
+    with pytest.raises(ValueError, match="missing label"):
+        Conformal(ECOD(), group=lambda X: np.where(X[:, 0] > 0, "a", None)).fit(X)

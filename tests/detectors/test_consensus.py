@@ -147,3 +147,17 @@ def test_what_cannot_be_explained_is_named(data):
     np.testing.assert_allclose(half.explain(test).sum(axis=1), -half.score_samples(test), rtol=1e-9)
     with pytest.raises(ValueError, match="preset='huge'; there are fast, balanced, thorough"):
         portfolio("huge")
+
+
+def test_one_gross_row_blinds_no_member():
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    members = [("knn", KNN()), ("ecod", ECOD())]
+    clean, gross = (Consensus(members).fit(rows) for rows in (X, np.vstack([X, [[1e10, 1e10]]])))
+    nats = gross.calibrated([[0, 0], [3, 3]])[:, 0]
+    assert nats[0] == pytest.approx(clean.calibrated([[0, 0]])[0, 0], abs=0.01)
+    assert nats[1] > 2  # the tail is that of the gross row, but the row is in it
+
+
+def test_members_without_names_are_refused():
+    with pytest.raises(ValueError, match=r"must be \(name, estimator\) pairs"):
+        Consensus([ECOD(), KNN()]).fit(np.eye(5))

@@ -178,3 +178,9 @@ def test_macrodata_anchor(data_home):
         figures.append((roc_auc_score(truth, scores), average_precision_score(truth, scores)))
     assert len(figures) == 123
     np.testing.assert_allclose(np.mean(figures, axis=0), [0.7571, 0.4857], atol=2e-4)
+
+
+def test_numbers_too_large_for_distances_are_refused():
+    X = np.random.default_rng(0).normal(size=(50, 2)) * 1e300
+    with np.errstate(all="ignore"), pytest.raises(ValueError, match="KNN: the training scores give the threshold"):
+        KNN().fit(X)

@@ -458,3 +458,15 @@ def test_results_and_keys_do_not_share_a_name(frame, folder, model, out, tmp_pat
 def test_the_api_is_where_it_is_said_to_be():
     assert jobs.score_files is run.score_files
     assert issubclass(jobs.JobRefused, ValueError)
+
+
+def test_keys_that_look_like_gaps_stay(tmp_path, model, out):
+    (tmp_path / "a.csv").write_text("id," + ",".join(FEATURES) + "\nNA,50,50,50\nnull,51,50,50\n")
+    score_files(model, [tmp_path / "a.csv"], out, keys=["id"])
+    assert read(out)["id"].tolist() == ["NA", "null"]
+
+
+def test_an_output_within_the_input_is_refused(folder, model):
+    with pytest.raises(ValueError, match="would read its own results"):
+        score_files(model, [folder], folder / "scores")
+    assert not (folder / "scores").exists()

@@ -183,3 +183,28 @@ def test_a_folder_without_permission_is_refused_first(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(PermissionError, match="is not writable"):
         check_output(tmp_path / "out.csv", [], [".csv"])
+
+
+def test_keys_are_read_to_the_letter_and_other_columns_are_not(tmp_path):
+    (tmp_path / "a.csv").write_text("id,x,kind\nNA,1,NA\nnull,2,b\n007,nan,c\n,4,d\n")
+    frame = read([tmp_path / "a.csv"], keys=["id"]).frame
+    assert frame["id"].tolist()[:3] == ["NA", "null", "007"]
+    gaps = [(row, column) for row, column in zip(*np.nonzero(frame.isna().to_numpy()), strict=True)]
+    assert gaps == [(0, 2), (2, 1), (3, 0)]
+    assert frame["x"].dtype == float
+    plain = read([tmp_path / "a.csv"], header=False, keys=["column_0"]).frame
+    assert plain["column_0"].tolist()[1] == "NA"
+
+
+def test_a_file_named_twice_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(ValueError, match=r"a\.csv is named twice"):
+        read([tmp_path / "a.csv", tmp_path / "." / "a.csv"])
+
+
+@pytest.mark.parametrize("given", ["\\t", "\t"])
+def test_the_tab_as_it_comes_from_a_shell(tmp_path, given):
+    (tmp_path / "a.csv").write_text("x\ty\n1\t2\n")
+    assert read([tmp_path / "a.csv"], delimiter=given).frame.columns.tolist() == ["x", "y"]
+    with pytest.raises(ValueError, match="one character is needed"):
+        read([tmp_path / "a.csv"], delimiter=";;")

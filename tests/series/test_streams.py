@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from odkit import Autoregression, MovingEnergy
@@ -80,3 +81,11 @@ def test_bad_steps_are_named(series):
         stream.update([1.0, np.nan])
     assert stream.n_steps == 1
     assert MovingEnergy(window=3).fit(train[:, 0]).stream().update(1.0) < 0
+
+
+def test_a_history_of_other_columns_is_refused():
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 2)), columns=["a", "b"])
+    detector = MovingEnergy(window=5, placement="causal").fit(frame)
+    assert detector.stream(frame[:10]).n_steps == 10
+    with pytest.raises(ValueError, match="'b' stands where 'a' was"):
+        detector.stream(frame[["b", "a"]])

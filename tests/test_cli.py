@@ -371,3 +371,13 @@ def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, capsys):
     with screen.progress() as report:
         report("scoring a file", 5, 10)
     assert "scoring a file" in capsys.readouterr().err
+
+
+def test_a_missing_part_of_the_harness_is_named(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "odkit.bench.config", None)
+    monkeypatch.setattr("warnings.showwarning", None)
+    monkeypatch.setattr("sys.argv", ["odkit", "bench", "configs"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2
+    assert "pip install 'odkit[bench]'" in capsys.readouterr().err

@@ -72,8 +72,9 @@ class Results:
     envs: dict[str, dict[str, Any]]
 
     def protocols(self) -> list[str]:
-        """Protocols of the configuration, as canonical JSON, that have cells."""
-        found = set(self.cells["protocol_json"])
+        """Protocols of the configuration, as canonical JSON, with a value of the first metric to rank by."""
+        ranked = self.cells[self.config.ranked()[0]]
+        found = set(self.cells["protocol_json"][ranked.notna()])
         return [text for p in self.config.protocol if (text := canonical_json(p.identity())) in found]
 
     def of(self, protocol: str) -> pd.DataFrame:

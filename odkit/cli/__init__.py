@@ -73,7 +73,10 @@ def bench(context: typer.Context) -> None:
     """Compare detectors on data sets: plan, run, report."""
     from odkit.bench.commands import app as harness
 
-    harness(context.args, prog_name="odkit bench")
+    try:
+        harness(context.args, prog_name="odkit bench")
+    except ModuleNotFoundError as error:
+        raise ImportError(f"odkit bench needs {error.name}, which is missing: pip install 'odkit[bench]'") from None
 
 
 @app.callback(invoke_without_command=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,3 +174,10 @@ def test_the_commands_are_mounted():
     result = CliRunner().invoke(whole, ["bench", "configs"])
     assert result.exit_code == 0
     assert {"smoke", "tabular-adbench", "tabular-macro"} <= set(result.output.split())
+
+
+def test_a_run_that_has_just_begun_has_a_report(results, tmp_path):
+    begun = replace(results, cells=results.cells.assign(roc_auc=np.nan, ap=np.nan, status="missing"))
+    assert begun.protocols() == []
+    assert write_report(begun, tmp_path / "page.html") > 0
+    write_report(begun, tmp_path / "page.md")

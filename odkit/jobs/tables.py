@@ -200,6 +200,7 @@ def csv_options(
     if not labels.keys().isdisjoint(keys):
         options["keep_default_na"] = False
         options["na_values"] = {label: [""] if name in keys else GAPS for name, label in labels.items()}
+    options["skip_blank_lines"] = len(names) > 1  # an empty line of a single column is a row with a gap
     options["low_memory"] = False  # one type per column, not one per piece of the file
     if int(pd.__version__.split(".")[0]) < 3:
         options["float_precision"] = "round_trip"  # later releases read floats exactly by themselves

@@ -208,3 +208,8 @@ def test_the_tab_as_it_comes_from_a_shell(tmp_path, given):
     assert read([tmp_path / "a.csv"], delimiter=given).frame.columns.tolist() == ["x", "y"]
     with pytest.raises(ValueError, match="one character is needed"):
         read([tmp_path / "a.csv"], delimiter=";;")
+
+
+def test_an_empty_line_of_a_single_column_is_a_row(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n\n3\n")
+    assert read([tmp_path / "a.csv"]).frame["x"].isna().tolist() == [False, True, False]

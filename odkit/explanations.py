@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from sklearn.utils.random import sample_without_replacement
 
-from odkit.scores import anomaly_score, expected, explain
+from odkit.scores import anomaly_score, expected, explain, last_step
 
 __all__ = ["reasons", "shapley"]
 
@@ -149,7 +148,7 @@ def reasons(
 def _contributions(
     detector: Any, X: Any, values: NDArray, background: ArrayLike | None, budget: int, random_state: Any
 ) -> NDArray:
-    last = detector[-1] if isinstance(detector, Pipeline) else detector
+    last = last_step(detector)
     if hasattr(last, "explain"):
         return explain(detector, X)
     if background is None:
@@ -161,7 +160,7 @@ def _contributions(
 
 
 def _usual(detector: Any, X: Any, values: NDArray, background: ArrayLike | None) -> NDArray:
-    last = detector[-1] if isinstance(detector, Pipeline) else detector
+    last = last_step(detector)
     if hasattr(last, "expected"):
         return expected(detector, X)
     if background is None:

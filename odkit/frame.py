@@ -7,11 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from odkit._sklearn import check_is_fitted
 from odkit.base import Detector
-from odkit.scores import explain
+from odkit.scores import explain, last_step
 from odkit.words import instead, listed
 
 __all__ = ["score_frame"]
@@ -96,7 +95,7 @@ def score_frame(
 
 def _score(detector: Any, X: Any, features: Sequence[Any], top: int) -> dict[str, NDArray]:
     normality = np.asarray(detector.score_samples(X), dtype=np.float64)
-    last = detector[-1] if isinstance(detector, Pipeline) else detector
+    last = last_step(detector)
     shifts = isinstance(last, Detector) and (type(last).predict, type(last).decision_function) == (
         Detector.predict,
         Detector.decision_function,

@@ -7,7 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["anomaly_score", "expected", "explain"]
+__all__ = ["anomaly_score", "expected", "explain", "last_step"]
+
+
+def last_step(detector: Any) -> Any:
+    """The detector itself, also at the end of a pipeline."""
+    return detector[-1] if isinstance(detector, Pipeline) else detector
 
 
 def anomaly_score(detector: Any, X: ArrayLike) -> NDArray[np.float64]:

@@ -3,19 +3,19 @@
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.pipeline import Pipeline
+from odkit.scores import last_step
 
 __all__ = ["inner_has", "refuse_series"]
 
 
 def refuse_series(wrapper: str, detector: Any) -> None:
     """ValueError for a detector of series: its rows mean nothing without their neighbours in time."""
-    from odkit.series.base import SeriesDetector
+    from odkit.series.base import is_series
 
-    if isinstance(detector[-1] if isinstance(detector, Pipeline) else detector, SeriesDetector):
+    if is_series(detector):
         raise ValueError(
-            f"{wrapper}: {type(detector).__name__} scores time steps by their neighbours, and here rows are drawn, "
-            "shuffled or scored alone. Use Threshold or DynamicThreshold for series"
+            f"{wrapper}: {type(last_step(detector)).__name__} scores time steps by their neighbours, and here rows "
+            "are drawn, shuffled or scored alone. Use Threshold or DynamicThreshold for series"
         )
 
 
@@ -24,6 +24,6 @@ def inner_has(name: str) -> Callable[[Any], bool]:
 
     def check(wrapper: Any) -> bool:
         inner = wrapper.detector_ if hasattr(wrapper, "detector_") else wrapper.detector
-        return hasattr(inner[-1] if isinstance(inner, Pipeline) else inner, name)
+        return hasattr(last_step(inner), name)
 
     return check

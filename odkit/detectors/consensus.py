@@ -8,7 +8,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
@@ -17,7 +17,7 @@ from odkit.base import Detector
 from odkit.decide.agreement import Agreement, compare, hits, label_weights, mc_ndcg
 from odkit.decide.surprise import surprise
 from odkit.decide.wrapping import refuse_series
-from odkit.scores import anomaly_score, expected, explain
+from odkit.scores import anomaly_score, expected, explain, last_step
 
 __all__ = ["Consensus", "portfolio"]
 
@@ -53,7 +53,7 @@ def portfolio(preset: str = "balanced", n_samples: int | None = None) -> list[tu
 
 
 def _explains(member: Any) -> bool:
-    return hasattr(member[-1] if isinstance(member, Pipeline) else member, "explain")
+    return hasattr(last_step(member), "explain")
 
 
 def _shares(parts: NDArray) -> NDArray:

@@ -12,11 +12,13 @@ from sklearn.pipeline import Pipeline
 from odkit.jobs.budget import parse_bytes
 from odkit.jobs.columns import USUAL_ROWS, Columns, check_present, resolve
 from odkit.jobs.inputs import STREAMABLE
-from odkit.jobs.rows import good_rows, is_series, last_step
+from odkit.jobs.rows import good_rows
 from odkit.jobs.single import Fitted, Progress, Source, silent
 from odkit.jobs.streams import open_stream
 from odkit.jobs.tables import suffix_of
 from odkit.mergeable import SAMPLE_ROWS, Mergeable
+from odkit.scores import last_step
+from odkit.series.base import is_series
 from odkit.words import listed
 
 __all__ = ["fit", "too_large"]

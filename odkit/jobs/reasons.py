@@ -6,12 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from odkit import explanations
 from odkit.jobs.columns import Columns, Feature
 from odkit.scores import explain
-from odkit.series.base import SeriesDetector
+from odkit.series.base import is_series
 from odkit.words import number
 
 __all__ = ["reasons"]
@@ -44,7 +43,7 @@ def reasons(
         of the rows) or "common", and "missing"; `usual`, a few words on 90 % of the fitted rows; `odd`, whether the
         value is outside of that; `share` of the row's positive contributions; `contribution` in the score's unit.
     """
-    if isinstance(detector[-1] if isinstance(detector, Pipeline) else detector, SeriesDetector):
+    if is_series(detector):
         table = explanations.reasons(_in_context(detector, ordinary, X.index), X, top=top)
     else:
         step = max(1, len(ordinary) // BACKGROUND_ROWS)

@@ -8,21 +8,13 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
-from odkit.series.base import SeriesDetector
+from odkit.scores import last_step
+from odkit.series.base import is_series
 from odkit.words import listed
 
-__all__ = ["NAN", "good_rows", "is_series", "last_step"]
+__all__ = ["NAN", "good_rows"]
 
 NAN = ("error", "null")  # what becomes of rows with missing or infinite values
-
-
-def last_step(detector: Any) -> Any:
-    return detector[-1] if isinstance(detector, Pipeline) else detector
-
-
-def is_series(detector: Any) -> bool:
-    """Whether rows are time steps, which mean nothing without their neighbours."""
-    return isinstance(last_step(detector), SeriesDetector)
 
 
 def good_rows(name: str, detector: Any, X: pd.DataFrame, *, nan: str) -> NDArray[np.bool_]:

@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from odkit.frame import score_frame
 from odkit.jobs.columns import Columns, check_present, resolve
-from odkit.jobs.rows import NAN, good_rows, is_series, last_step
+from odkit.jobs.rows import NAN, good_rows
 from odkit.jobs.single import Fitted
 from odkit.jobs.streams import Block, Stream
+from odkit.scores import last_step
+from odkit.series.base import is_series
 from odkit.words import listed
 
 __all__ = ["Scorer"]

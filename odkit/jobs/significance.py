@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
 from odkit.decide.conformal import Conformal
 from odkit.decide.fdr import benjamini_hochberg
-from odkit.series.base import SeriesDetector
+from odkit.scores import last_step
+from odkit.series.base import is_series
 
 __all__ = ["Significance", "calibrated"]
 
@@ -82,9 +82,8 @@ def calibrated(detector: Any, contamination: str | float | None = None, fdr: flo
 
 
 def _refuse_series(detector: Any) -> None:
-    last = detector[-1] if isinstance(detector, Pipeline) else detector
-    if isinstance(last, SeriesDetector):
+    if is_series(detector):
         raise ValueError(
-            f"{type(last).__name__} scores steps of a series, which are not exchangeable: there are no p-values for "
-            "them; leave --p-values, --fdr and --reference out"
+            f"{type(last_step(detector)).__name__} scores steps of a series, which are not exchangeable: there are no "
+            "p-values for them; leave --p-values, --fdr and --reference out"
         )

@@ -20,10 +20,12 @@ from odkit.frame import score_frame
 from odkit.jobs.columns import Columns, check_present, resolve, split_names
 from odkit.jobs.inputs import relative
 from odkit.jobs.reasons import reasons
-from odkit.jobs.rows import good_rows, is_series, last_step
+from odkit.jobs.rows import good_rows
 from odkit.jobs.significance import Significance
 from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
+from odkit.scores import last_step
+from odkit.series.base import is_series
 from odkit.words import listed
 
 __all__ = ["Fitted", "Progress", "Scored", "Source", "fit", "load", "score", "silent"]

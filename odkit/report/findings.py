@@ -9,9 +9,10 @@ from scipy.stats import ks_2samp
 
 from odkit.bench.stats import bootstrap_interval
 from odkit.jobs.reasons import reasons
-from odkit.jobs.rows import is_series, last_step
 from odkit.metrics import ranking
 from odkit.report.reading import Material
+from odkit.scores import last_step
+from odkit.series.base import is_series
 
 __all__ = ["Bins", "bins", "groups", "labels", "periods", "shifts", "strangest", "threshold"]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from odkit.jobs.rows import is_series
 from odkit.report.reading import Material
 from odkit.scores import anomaly_score
+from odkit.series.base import is_series
 from odkit.words import listed, number
 
 __all__ = ["Doubt", "doubts"]

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odkit.base import Detector
+from odkit.scores import last_step
 from odkit.series import intervals
 from odkit.series.clock import clock_of, fill_missing, labels_of, like, step_of
 
-__all__ = ["SeriesDetector"]
+__all__ = ["SeriesDetector", "is_series"]
 
 AUTO_SD = 4.0
 CHANNELS_NAMED = 3
@@ -121,3 +122,8 @@ def _is_flat(X: Any) -> bool:
     if isinstance(X, list | tuple):
         return len(X) > 0 and np.isscalar(X[0])
     return len(getattr(X, "shape", ())) == 1
+
+
+def is_series(detector: Any) -> bool:
+    """Whether rows are time steps to a detector or pipeline: they mean nothing without their neighbours."""
+    return isinstance(last_step(detector), SeriesDetector)

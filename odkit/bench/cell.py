@@ -28,6 +28,7 @@ import psutil
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from odkit.atomic import whole_file
 from odkit.bench.config import Protocol
 from odkit.bench.contestants import build
 from odkit.bench.measures import Scored, measure
@@ -259,12 +260,8 @@ def _write(task: Task, values: NDArray, kind: str = "") -> tuple[str, str]:
     target = Path(task.run_dir) / relative
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
+        with whole_file(target) as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(target)
     except OSError as error:
         raise _Unwritten(error) from error
     return relative, hashlib.sha256(data).hexdigest()

@@ -8,59 +8,18 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.decide.agreement import Agreement, compare, hits, label_weights, mc_ndcg
+from odkit.decide.member_reasons import divided, explains, mean_expected
 from odkit.decide.surprise import surprise
 from odkit.decide.wrapping import refuse_series
-from odkit.scores import anomaly_score, expected, explain, last_step
+from odkit.detectors.portfolio import portfolio
+from odkit.scores import anomaly_score
 
-__all__ = ["Consensus", "portfolio"]
-
-
-def portfolio(preset: str = "balanced", n_samples: int | None = None) -> list[tuple[str, Any]]:
-    """The unfitted members of a preset, as (name, estimator): 'fast', 'balanced' or 'thorough'.
-
-    Neighbour members take 10 and 5 neighbours, and all others where there are fewer rows than that.
-    """
-    from sklearn.ensemble import IsolationForest
-
-    from odkit.detectors.ecod import ECOD
-    from odkit.detectors.gmm import GMM
-    from odkit.detectors.knn import KNN
-    from odkit.detectors.tail_odds import TailOdds
-
-    others = max(1, n_samples - 1) if n_samples else 10
-    members = {
-        "ecod": ECOD(),
-        "knn": make_pipeline(StandardScaler(), KNN(n_neighbors=min(10, others))),
-        "odds-knn": make_pipeline(TailOdds(), KNN(n_neighbors=min(5, others), aggregation="mean")),
-        "gmm": make_pipeline(StandardScaler(), GMM(n_components="auto", reg_covar=1e-3)),
-        "forest": IsolationForest(n_estimators=100),
-    }
-    presets = {
-        "fast": ["ecod", "gmm"],
-        "balanced": ["ecod", "knn", "odds-knn", "gmm"],
-        "thorough": ["ecod", "knn", "odds-knn", "gmm", "forest"],
-    }
-    if preset not in presets:
-        raise ValueError(f"portfolio: preset={preset!r}; there are {', '.join(presets)}")
-    return [(name, members[name]) for name in presets[preset]]
-
-
-def _explains(member: Any) -> bool:
-    return hasattr(last_step(member), "explain")
-
-
-def _shares(parts: NDArray) -> NDArray:
-    """Positive parts of each row divided by their sum; even shares where a row has none."""
-    own = np.maximum(parts, 0)
-    whole = own.sum(axis=1, keepdims=True)
-    return np.where(whole > 0, own / np.where(whole > 0, whole, 1.0), 1 / own.shape[1])
+__all__ = ["Consensus"]
 
 
 class Consensus(Detector):
@@ -206,7 +165,8 @@ class Consensus(Detector):
         check_is_fitted(self)
         if self.combine not in ("mean", "rms"):
             raise TypeError(f"Consensus: combine={self.combine!r} has no additive explanation; use 'mean' or 'rms'")
-        if not any(_explains(member) for _, member in self.members_):
+        members = [member for _, member in self.members_]
+        if not any(map(explains, members)):
             raise TypeError(
                 "Consensus: no member explains its scores; `odkit.explanations.shapley` explains any detector"
             )
@@ -215,25 +175,14 @@ class Consensus(Detector):
         parts = self.weights_ * nats
         if self.combine == "rms":
             parts *= nats / np.maximum(self._combine(nats), np.finfo(float).tiny)[:, None]
-        total, mute = np.zeros(X.shape), np.zeros(X.shape[0])
-        for (_, member), part in zip(self.members_, parts.T, strict=True):
-            if not _explains(member):
-                mute += part
-                continue
-            total += part[:, None] * _shares(explain(member, X))
-        return total + mute[:, None] * _shares(total)
+        return divided(members, X, parts)
 
     def expected(self, X: ArrayLike) -> NDArray[np.float64]:
         """What the members would have found normal, (n_samples, n_features): their mean, weighted by their surprise."""
         check_is_fitted(self)
         X = self._validate(X, reset=False).astype(np.float64, copy=False)
         votes = self.weights_ * self._nats(self._raw(X)) + np.finfo(float).tiny
-        total, weight = np.zeros(X.shape), np.zeros((X.shape[0], 1))
-        for (_, member), vote in zip(self.members_, votes.T, strict=True):
-            if _explains(member):
-                total += vote[:, None] * expected(member, X)
-                weight += vote[:, None]
-        return total / weight
+        return mean_expected([member for _, member in self.members_], X, votes)
 
     def _members(self, n_samples: int) -> list[tuple[str, Any]]:
         given = portfolio(self.detectors, n_samples) if isinstance(self.detectors, str) else list(self.detectors)

@@ -13,8 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from odkit import kernels
-from odkit._sklearn import Interval, StrOptions, check_is_fitted, fit_context
+from odkit._sklearn import Interval, StrOptions, fit_context
 from odkit.base import Detector
+from odkit.fitted_mixture import FittedMixture
 from odkit.kernels.cpu import blas, em
 from odkit.kernels.cpu.mixture_search import Settings, sample_rows, search
 
@@ -27,7 +28,7 @@ START_ROWS = 10_000  # rows on which starting points are sought
 Pass = Callable[[NDArray, NDArray, NDArray], dict[str, Any]]
 
 
-class GMM(Detector):
+class GMM(FittedMixture, Detector):
     """A row is as strange as it is improbable under a mixture of Gaussians fitted to the training rows.
 
     Assumes that normal rows form a few roughly elliptic groups, each of many more rows than it has parameters
@@ -205,36 +206,6 @@ class GMM(Detector):
         sample, n_rows = sample_rows([X], START_ROWS, rng)
         self._choose(self._pass(X), sample, n_rows, rng)
 
-    def _score(self, X: NDArray) -> NDArray:
-        return self._on_rows("log_prob", X)
-
-    def predict_component(self, X: ArrayLike) -> NDArray[np.intp]:
-        """The component most probably responsible for each row, shape (n_samples,)."""
-        check_is_fitted(self)
-        return self._on_rows("log_densities", self._validate(X, reset=False)).argmax(axis=1)
-
-    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Contribution of each feature to each row's distance from its responsible component, (n_samples, n_features).
-
-        z_j (Sigma^-1 z)_j / 2 with z = x - mean: rows sum to half the squared Mahalanobis distance, which is the part
-        of -log p(x) that depends on the row as long as one component is responsible. Single contributions may be
-        negative, where a feature lies as its correlations with the others make one expect.
-        """
-        return self._within_component("distance_parts", X)
-
-    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
-        """What each row's responsible component expects in a cell given the row's other cells, shape of X."""
-        return self._within_component("conditional_means", X)
-
-    def bic(self, X: ArrayLike) -> float:
-        """Bayesian information criterion of the model for the rows X; smaller is better."""
-        scores = self.score_samples(X)
-        return em.bic(self._mixture(), scores.sum(), len(scores))
-
-    def aic(self, X: ArrayLike) -> float:
-        """Akaike information criterion of the model for the rows X; smaller is better."""
-        return em.aic(self._mixture(), self.score_samples(X).sum())
-
     def _choose(self, pass_over: Pass, sample: NDArray, n_rows: int, rng: np.random.Generator) -> None:
         """Fit by passes over all rows, wherever they are, from starts found in a sample of them."""
         settings = Settings(*(getattr(self, name) for name in Settings._fields))
@@ -244,7 +215,14 @@ class GMM(Detector):
         _, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = run.mixture
         self.n_components_ = len(self.weights_)
         self.lower_bound_, self.n_iter_, self.converged_ = run.lower_bound, run.n_iter, run.converged
-        self._warn(n_rows)
+        self._warn_of_collapse(n_rows, self.reg_covar)
+        if not self.converged_ and self.tol > 0:
+            warnings.warn(
+                f"GMM: no convergence in max_iter={self.max_iter} iterations, the mean log-likelihood still changes by "
+                f"tol={self.tol} or more in each. Raise max_iter or tol.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
 
     def _sizes(self, n_rows: int) -> list[int]:
         if self.n_components != "auto":
@@ -258,57 +236,11 @@ class GMM(Detector):
             raise ValueError("GMM: n_components='auto' chooses its own starts; give a number with the *_init values.")
         return [size for size in CANDIDATES if size == 1 or n_rows >= size * ROWS_PER_COMPONENT]
 
-    def _warn(self, n_rows: int) -> None:
-        collapsed = em.collapsed(self._mixture(), n_rows, self.reg_covar)
-        if collapsed.size:
-            warnings.warn(
-                f"GMM: collapsed component {', '.join(map(str, collapsed))}: fewer than two rows belong to it, or its "
-                f"variance is not above the floor reg_covar={self.reg_covar}. Lower n_components, raise reg_covar, or "
-                "scale the columns.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        if not self.converged_ and self.tol > 0:
-            warnings.warn(
-                f"GMM: no convergence in max_iter={self.max_iter} iterations, the mean log-likelihood still changes by "
-                f"tol={self.tol} or more in each. Raise max_iter or tol.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-
-    def _check_state(self) -> None:
-        """Refuse a stored state whose arrays do not fit together."""
-        size, d = self.n_components_, self.n_features_in_
-        matrices = {"full": (size, d, d), "tied": (d, d), "diag": (size, d), "spherical": (size,)}[self.covariance_type]
-        shapes = {"weights_": (size,), "means_": (size, d), "covariances_": matrices, "precisions_cholesky_": matrices}
-        for name, shape in shapes.items():
-            array = getattr(self, name)
-            if array.shape != shape or array.dtype != np.float64 or not np.isfinite(array).all():
-                raise ValueError(f"GMM: {name} must be finite float64 of shape {shape}, is {array.dtype} {array.shape}")
-
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
-
-    def _mixture(self) -> em.Mixture:
-        return em.Mixture(
-            self.covariance_type, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_
-        )
 
     def _pass(self, X: NDArray) -> Pass:
         """What takes EM's statistics of X, moved to the device once, under given parameters."""
         k = kernels.on(self.device)
         rows, n_jobs = k.array(X), joblib.effective_n_jobs(self.n_jobs)
         return lambda *arguments: k.mixture.em_sums(rows, *(k.array(part) for part in arguments), n_jobs)
-
-    def _within_component(self, quantity: str, X: ArrayLike) -> NDArray[np.float64]:
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
-        component = self._on_rows("log_densities", X).argmax(axis=1)
-        k = kernels.on(self.device)
-        means, factors, _ = (k.array(part) for part in em.kernel_arguments(self._mixture()))
-        return k.numpy(getattr(k.mixture, quantity)(k.array(X), means, factors, k.array(component)))
-
-    def _on_rows(self, quantity: str, X: NDArray) -> NDArray:
-        k = kernels.on(self.device)
-        arguments = (k.array(part) for part in em.kernel_arguments(self._mixture()))
-        return k.numpy(getattr(k.mixture, quantity)(k.array(X), *arguments, joblib.effective_n_jobs(self.n_jobs)))

@@ -1,6 +1,5 @@
 """Mahalanobis distance to one Gaussian, shrunken and of any rank (Rippel, Mertens and Merhof, ICPR 2020)."""
 
-import math
 import warnings
 from numbers import Real
 from typing import Any
@@ -12,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.false_alarms import FalseAlarms
+from odkit.fitted_gaussian import FittedGaussian
 from odkit.kernels import level
 from odkit.kernels.cpu import mcd
 
@@ -30,7 +30,7 @@ def _streams(detector: "Mahalanobis") -> bool:
     return True
 
 
-class Mahalanobis(FalseAlarms):
+class Mahalanobis(FittedGaussian, FalseAlarms):
     """A row is as anomalous as it is far from the mean, measured in the shape of the training cloud.
 
     Assumes one roughly elliptical cloud; works with fewer rows than columns, with constant and with duplicated columns.
@@ -179,37 +179,6 @@ class Mahalanobis(FalseAlarms):
     partial_fit = available_if(_streams)(FalseAlarms.partial_fit)
     merge = available_if(_streams)(FalseAlarms.merge)
 
-    def distances(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Mahalanobis distance of each row, shape (n_samples, 1), >= 0: one column, for one matrix of features."""
-        return -self.score_samples(X)[:, None]
-
-    def log_density(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Gaussian log-density of each row, shape (n_samples,), in nats, within the directions that count."""
-        squares = self.score_samples(X) ** 2
-        return -0.5 * (squares + self.logdet_ + self.n_directions_ * math.log(2 * math.pi))
-
-    def explain(self, X: ArrayLike, kind: str = "share") -> NDArray[np.float64]:
-        """Part of each feature in the squared distance, shape (n_samples, n_features).
-
-        "share": z_j (precision z)_j with z = x - location; rows sum to `score_samples(X) ** 2`, single shares may be
-        negative. "conditional": the fall of the squared distance if the feature is taken out of the model, >= 0: large
-        where a value does not fit the other values of its row.
-        """
-        if kind not in ("share", "conditional"):
-            raise ValueError(f"Mahalanobis.explain: kind={kind!r} is unknown; allowed are 'share' and 'conditional'")
-        check_is_fitted(self)
-        X = self._prepared(self._validate(X, reset=False))
-        return level.contributions(kernels.on(self.device), self._level(), X, kind)
-
-    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Value of each feature that the row's other features lead to expect, shape (n_samples, n_features).
-
-        In the units of X; with `normalize='l2'` in those of the normalised rows.
-        """
-        check_is_fitted(self)
-        X = self._prepared(self._validate(X, reset=False))
-        return level.conditional_means(kernels.on(self.device), self._level(), X)
-
     @available_if(lambda self: not self.robust)
     def leave_one_out_scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """`score_samples` of the training rows X, each by the model without it: for `Conformal(method='loo')`."""
@@ -226,23 +195,6 @@ class Mahalanobis(FalseAlarms):
 
     def _needs_rows(self) -> bool:
         return self.subspace is not None and self._shrinkage() == "ledoit_wolf"
-
-    def _level(self) -> level.Level:
-        return level.Level(*(getattr(self, f"{name}_") for name in level.Level._fields))
-
-    def _score(self, X: NDArray) -> NDArray:
-        return -np.sqrt(level.distance_sq(kernels.on(self.device), self._level(), self._prepared(X)))
-
-    def _left_out(self, X: NDArray) -> NDArray:
-        """Leave-one-out distances of training rows."""
-        X = self._prepared(X)
-        return np.sqrt(level.left_out_sq(kernels.on(self.device), self._level(), X, self.n_samples_seen_))
-
-    def _prepared(self, X: NDArray) -> NDArray:
-        if self.normalize is None:
-            return X
-        norms = np.linalg.norm(X.astype(np.float64, copy=False), axis=1, keepdims=True)
-        return X / np.where(norms > 0, norms, 1.0)
 
     def _start(self) -> None:
         kinds_of = {"shrinkage": (("ridge",), np.inf), "robust": (("mcd",), 1.0), "subspace": (("pca", "npca"), 1.0)}

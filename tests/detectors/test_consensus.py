@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from odkit import ECOD, KNN, Consensus, Mahalanobis
 from odkit.decide.surprise import surprise
-from odkit.detectors.consensus import portfolio
+from odkit.detectors.portfolio import portfolio
 
 
 def trio(**parameters):

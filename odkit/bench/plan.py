@@ -10,7 +10,7 @@ from odkit.bench.config import Config, Protocol, nearest
 from odkit.bench.contestants import Contestant, canonical_json, resolve
 from odkit.bench.measures import check_names
 from odkit.datasets import Card, get_card, suite
-from odkit.datasets.cards import card_ids
+from odkit.datasets.shelf import card_ids
 
 __all__ = ["Cell", "Plan", "make_plan"]
 

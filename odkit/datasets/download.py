@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
-from odkit.datasets.cards import Card, CardFile, card_ids, get_card
+from odkit.datasets.cards import Card, CardFile
+from odkit.datasets.shelf import card_ids, get_card
 from odkit.datasets.store import fault_of, path, root_of
 
 __all__ = ["fetch"]

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odkit.atomic import whole_file
-from odkit.datasets.cards import OWN, Card, get_card, list_cards
+from odkit.datasets.cards import Card
 from odkit.datasets.home import get_data_home
 from odkit.datasets.readers import load
+from odkit.datasets.shelf import OWN, get_card, list_cards
 
 __all__ = ["add_dataset"]
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odkit.datasets.cards import Card, get_card
+from odkit.datasets.cards import Card
+from odkit.datasets.shelf import get_card
 from odkit.datasets.store import absent, fault_of, root_of
 
 __all__ = ["Dataset", "load"]

@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from odkit.datasets.cards import bundled_folder
-from odkit.datasets.synthetic import make_graded_rows, make_payments, make_telemetry, make_toy_images
+from odkit.datasets.payments import make_payments
+from odkit.datasets.planted_rows import make_graded_rows
+from odkit.datasets.shelf import bundled_folder
+from odkit.datasets.telemetry import make_telemetry
+from odkit.datasets.toy_images import make_toy_images
 
 __all__ = ["sample_path", "write_samples"]
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from odkit.datasets.cards import Card, CardFile, bundled_folder, card_ids, get_card, list_cards
+from odkit.datasets.cards import Card, CardFile
 from odkit.datasets.home import get_data_home
+from odkit.datasets.shelf import bundled_folder, card_ids, get_card, list_cards
 
 __all__ = ["Check", "path", "rows", "verify"]
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from odkit.datasets.counts import check_counts
+
 __all__ = ["PATTERNS", "WaferMaps", "make_wafer_maps"]
 
 
@@ -64,9 +66,7 @@ def make_wafer_maps(
     unknown = [name for name in names if name not in _POINTS]
     if unknown:
         raise ValueError(f"make_wafer_maps: there is no pattern {unknown[0]!r}; there are {', '.join(PATTERNS)}")
-    for name, value in (("n_per_pattern", n_per_pattern), ("size", size)):
-        if value < 1:
-            raise ValueError(f"make_wafer_maps: {name} is {value}; 1 or more is allowed")
+    check_counts("make_wafer_maps", n_per_pattern=(n_per_pattern, 1), size=(size, 1))
     rng = np.random.default_rng(random_state)
     labels = np.repeat(np.array(names), n_per_pattern)
     return WaferMaps([_wafer(rng, _POINTS[str(label)], size) for label in labels], labels)

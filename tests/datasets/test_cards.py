@@ -6,9 +6,10 @@ from collections import Counter
 
 import pytest
 
-from odkit.datasets import cards as room
-from odkit.datasets import get_card, list_cards, suite, suites
+from odkit.datasets import get_card, list_cards, suite, suite_sha256, suites
+from odkit.datasets.cards import FORMATS, read_card
 from odkit.datasets.readers import _READERS
+from odkit.datasets.shelf import card_ids
 
 GOOD = """
 id = "x/y"
@@ -34,12 +35,12 @@ sha256 = "%s"
 def _read(tmp_path, text):
     file = tmp_path / "y.toml"
     file.write_text(text)
-    return room.read_card(file, "x/y")
+    return read_card(file, "x/y")
 
 
 def test_every_card_keeps_the_schema():
     cards = list_cards()
-    assert len({card.id for card in cards}) == len(cards) == len(room.card_ids())
+    assert len({card.id for card in cards}) == len(cards) == len(card_ids())
     assert Counter(card.modality for card in cards) == {
         "tabular": 152,
         "image": 15,
@@ -50,8 +51,8 @@ def test_every_card_keeps_the_schema():
 
 
 def test_every_format_has_a_reader():
-    assert set(_READERS) | {"weights_npz"} == set(room.FORMATS)
-    assert {card.format for card in list_cards()} == set(room.FORMATS)
+    assert set(_READERS) | {"weights_npz"} == set(FORMATS)
+    assert {card.format for card in list_cards()} == set(FORMATS)
 
 
 def test_the_cards_name_every_file_of_the_manifest(data_home):
@@ -116,7 +117,7 @@ SUITES = {  # name -> sets, first 12 digits of the hash over ids and files; a li
 
 
 def test_suites_are_frozen():
-    assert {name: (len(ids), room.suite_sha256(name)[:12]) for name, ids in suites().items()} == SUITES
+    assert {name: (len(ids), suite_sha256(name)[:12]) for name, ids in suites().items()} == SUITES
 
 
 def test_a_suite_without_version_is_the_newest():

@@ -13,9 +13,9 @@ from odkit.datasets import (
     make_telemetry,
     make_toy_images,
     sample_path,
-    synthetic,
     write_samples,
 )
+from odkit.datasets.payments import KINDS
 
 GENERATORS = [make_payments, make_telemetry, make_toy_images, make_planted_rows, make_graded_rows]
 
@@ -38,7 +38,7 @@ def test_the_samples_are_made_again_to_the_byte(tmp_path):
 
 def test_planted_payments_are_what_their_reason_says():
     payments, truth = make_payments(2000, n_outliers=18, random_state=4)
-    assert truth.kind.value_counts().to_dict() == dict.fromkeys(synthetic._PAYMENT_KINDS, 3)
+    assert truth.kind.value_counts().to_dict() == dict.fromkeys(KINDS, 3)
     planted = payments.set_index("payment_id").loc[truth.payment_id]
     ordinary = payments[~payments.payment_id.isin(truth.payment_id)]
     for row, told in zip(planted.itertuples(), truth.itertuples(), strict=True):

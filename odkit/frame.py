@@ -1,8 +1,7 @@
 """Scores as a table beside the table they belong to: same kind of frame, same index, same row order."""
 
-import sys
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,12 +9,11 @@ from numpy.typing import NDArray
 
 from odkit._sklearn import check_is_fitted
 from odkit.base import Detector
+from odkit.frame_kinds import Table, open_table
 from odkit.scores import explain, last_step
 from odkit.words import instead, listed
 
 __all__ = ["score_frame"]
-
-NUMBERS = "biuf"  # numpy's kinds of dtype that a feature column may have
 
 
 def score_frame(
@@ -77,7 +75,7 @@ def score_frame(
     check_is_fitted(detector)
     if top < 0:
         raise ValueError(f"score_frame: top={top}; a number of reasons, 0 or more, is needed")
-    table = _open(frame, detector)
+    table = open_table(frame, detector)
     carried = _names("keys", keys, table.columns)
     features = _features(detector, table.columns, carried, _names("ignore", ignore, table.columns))
     X: Any = _matrix(table, features)
@@ -115,7 +113,8 @@ def _reasons(contributions: NDArray, features: Sequence[Any], top: int) -> dict[
     largest = np.zeros((len(positive), top))
     largest[:, : order.shape[1]] = np.take_along_axis(positive, order, axis=1)
     names = np.full((len(positive), top), None, dtype=object)
-    names[:, : order.shape[1]] = np.array(features, dtype=object)[order]
+    # not np.array: names that are tuples, of a MultiIndex, would become a second axis
+    names[:, : order.shape[1]] = np.fromiter(features, dtype=object, count=len(features))[order]
     names[largest == 0] = None
     shares = largest / np.maximum(positive.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     columns = {}
@@ -165,7 +164,7 @@ def _features(detector: Any, columns: list, keys: list, ignore: list) -> list:
     return features
 
 
-def _matrix(table: "_Table", features: list) -> NDArray:
+def _matrix(table: Table, features: list) -> NDArray:
     """The features as one C-order matrix: float32 if every column is, else float64."""
     columns = [table.numbers(name) for name in features]
     dtype = np.float32 if {column.dtype for column in columns} == {np.dtype(np.float32)} else np.float64
@@ -173,128 +172,3 @@ def _matrix(table: "_Table", features: list) -> NDArray:
     for j, column in enumerate(columns):
         matrix[:, j] = column
     return matrix
-
-
-class _Table(Protocol):
-    """What scoring needs of a kind of frame."""
-
-    columns: list
-
-    def column(self, name: Any) -> Any:
-        """One column, in the frame's own form."""
-
-    def numbers(self, name: Any) -> NDArray:
-        """One column as numpy floats, integers or booleans, missing values as NaN."""
-
-    def build(self, columns: dict[str, Any]) -> Any:
-        """A frame of this kind: own columns as they are, numpy arrays converted."""
-
-
-def _open(frame: Any, detector: Any) -> _Table:
-    """The kind is found by looking at the object: whoever hands in a polars frame has imported polars."""
-    if isinstance(frame, pd.DataFrame):
-        return _Pandas(frame)
-    if isinstance(frame, np.ndarray):
-        if frame.ndim != 2:
-            raise ValueError(f"score_frame: the array has shape {frame.shape}; rows x columns are needed")
-        names = getattr(detector, "feature_names_in_", None)
-        known = names is not None and len(names) == frame.shape[1]
-        return _Pandas(pd.DataFrame(frame, columns=names if known else [f"column_{j}" for j in range(frame.shape[1])]))
-    polars = sys.modules.get("polars")
-    if polars is not None and isinstance(frame, polars.DataFrame):
-        return _Polars(frame)
-    if hasattr(frame, "__arrow_c_stream__") or hasattr(frame, "__arrow_c_array__"):
-        return _Arrow(frame)
-    raise TypeError(
-        f"score_frame: given {type(frame).__module__}.{type(frame).__name__}; a pandas or polars DataFrame, a "
-        "pyarrow Table, an object with __arrow_c_stream__ or a numpy array is needed (collect a lazy frame first)"
-    )
-
-
-def _refuse(name: Any, dtype: Any, example: Any) -> ValueError:
-    return ValueError(
-        f"score_frame: column {name!r} holds {dtype} (the first value is {example!r}); numbers and booleans can be "
-        "scored. Convert it to float, or name it in keys or ignore"
-    )
-
-
-class _Pandas:
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self.frame = frame
-        self.columns = frame.columns.tolist()
-
-    def column(self, name: Any) -> pd.Series:
-        return self.frame[name]
-
-    def numbers(self, name: Any) -> NDArray:
-        column = self.frame[name]
-        if column.dtype.kind not in NUMBERS:
-            raise _refuse(name, column.dtype, column.iloc[0] if len(column) else None)
-        if isinstance(column.dtype, np.dtype):
-            return column.to_numpy()
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-
-    def build(self, columns: dict[str, Any]) -> pd.DataFrame:
-        return pd.DataFrame(columns, index=self.frame.index)
-
-
-class _Polars:
-    def __init__(self, frame: Any) -> None:
-        self.frame = frame
-        self.columns = frame.columns
-
-    def column(self, name: str) -> Any:
-        return self.frame[name]
-
-    def numbers(self, name: str) -> NDArray:
-        polars, column = sys.modules["polars"], self.frame[name]
-        if column.dtype == polars.Float32:
-            return column.to_numpy()
-        if not (column.dtype.is_integer() or column.dtype.is_float() or column.dtype in (polars.Boolean, polars.Null)):
-            raise _refuse(name, column.dtype, column[0] if len(column) else None)
-        return column.cast(polars.Float64).to_numpy()
-
-    def build(self, columns: dict[str, Any]) -> Any:
-        polars = sys.modules["polars"]
-        return polars.DataFrame(
-            {
-                name: polars.Series(values.tolist(), dtype=polars.String) if _is_text(values) else values
-                for name, values in columns.items()
-            }
-        )
-
-
-class _Arrow:
-    def __init__(self, frame: Any) -> None:
-        import pyarrow
-
-        self.frame = pyarrow.table(frame)
-        self.columns = self.frame.column_names
-
-    def column(self, name: str) -> Any:
-        return self.frame[name]
-
-    def numbers(self, name: str) -> NDArray:
-        import pyarrow
-        from pyarrow import types
-
-        column = self.frame[name]
-        kinds = (types.is_integer, types.is_floating, types.is_boolean, types.is_null)
-        if not any(is_kind(column.type) for is_kind in kinds):
-            raise _refuse(name, column.type, column[0].as_py() if len(column) else None)
-        target = pyarrow.float32() if types.is_float32(column.type) else pyarrow.float64()
-        return column.cast(target, safe=False).to_numpy()
-
-    def build(self, columns: dict[str, Any]) -> Any:
-        import pyarrow
-
-        return pyarrow.table(
-            {
-                name: pyarrow.array(values, pyarrow.string()) if _is_text(values) else values
-                for name, values in columns.items()
-            }
-        )
-
-
-def _is_text(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.dtype == object

@@ -10,7 +10,7 @@ ROOT = Path(odkit.__file__).parent
 # first match decides; a folder's entry covers its files
 FLOORS = {
     "cli": 6, "__main__": 6, "bench": 5, "jobs": 5, "report": 5, "adapters": 4.5,
-    "frame": 4, "explanations": 4, "metrics": 4, "datasets": 4, "model_file": 4, "installation": 4,
+    "frame": 4, "frame_kinds": 4, "explanations": 4, "metrics": 4, "datasets": 4, "model_file": 4, "installation": 4,
     "decide": 3, "detectors.consensus": 3, "detectors.mean_shift_scoring": 3, "detectors.portfolio": 3,
     "detectors": 2, "images": 2, "series": 2,
     "catalog": 1, "atomic": 1, "archive": 1, "words": 1, "base": 1, "scores": 1, "mergeable": 1, "false_alarms": 1,

@@ -145,6 +145,18 @@ def test_reasons_are_the_largest_contributions_and_their_shares(detector, frame)
     assert scored.loc[7, "top_1"] == "ampere"
 
 
+def test_columns_of_several_levels_are_named_by_their_tuples(detector, frame):
+    columns = pd.MultiIndex.from_tuples([("pump", "volt"), ("pump", "ampere"), ("fan", "watt")])
+    levels = frame.set_axis(columns, axis=1)
+    scored = score_frame(Deviation(contamination=0.1).fit(levels), levels, top=3)
+    assert scored.loc[7, "top_1"] == ("pump", "ampere")
+    plain = score_frame(detector, frame, top=3)
+    for rank in ("top_1", "top_2", "top_3"):
+        assert [name[1] for name in scored[rank]] == plain[rank].tolist()
+    carried = score_frame(detector.__class__().fit(levels.iloc[:, :2]), levels, keys=[("fan", "watt")], top=1)
+    assert carried.columns.tolist() == [("fan", "watt"), "anomaly_score", "is_outlier", "top_1", "top_1_share"]
+
+
 class Signed(Deviation):
     def explain(self, X):
         return np.array([[3.0, -5.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -3.0]])

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
-from sklearn.model_selection import KFold
 from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 
 from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.decide.calibration import Calibration, check_resolution, p_values, threshold
+from odkit.decide.calibration_rows import held_out_parts, row_groups, row_weights
 from odkit.decide.fdr import benjamini_hochberg, e_benjamini_hochberg, storey
 from odkit.decide.wrapping import inner_has, refuse_series
 from odkit.scores import expected, explain
@@ -138,7 +138,7 @@ class Conformal(Detector):
         n = X.shape[0]
         if n < 2:
             raise ValueError(f"Conformal: n_samples={n} leaves nothing to calibrate on; at least 2 are needed")
-        parts = self._parts(n, random)
+        parts = held_out_parts(n, self.method, self.calibration_size, self.n_folds, random)
         template = self._template(random)
         self.detectors_ = [clone(template).fit(X[train]) for train, _ in parts]
         self.detector_ = self.detectors_[0]
@@ -152,8 +152,8 @@ class Conformal(Detector):
         self.calibration_ = Calibration(
             scores=_numbers(scores, "calibration rows"),
             fold=np.repeat(np.arange(len(parts)), [held.size for _, held in parts]),
-            weight=self._weights(X[rows]),
-            group=self._groups(X[rows]),
+            weight=row_weights(self.weight, X[rows]),
+            group=row_groups(self.group, X[rows]),
         )
         check_resolution(self.calibration_, self.alpha)
         return scores
@@ -166,7 +166,7 @@ class Conformal(Detector):
         mean = members.mean(axis=0)
         if self._has_threshold:
             return mean
-        p = p_values(self.calibration_, members, self._weights(X), self._groups(X))
+        p = self._p_values(X, members)
         step = 1 / (self.calibration_.scores.size + 1)
         room = np.where(p > self.alpha, np.minimum(step, p - self.alpha), step)  # never across the line
         return p - room * (0.499 - 0.499 * mean / (1 + np.abs(mean)))
@@ -181,7 +181,7 @@ class Conformal(Detector):
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return p_values(self.calibration_, self._member_scores(X), self._weights(X), self._groups(X))
+        return self._p_values(X, self._member_scores(X))
 
     def select(self, X: ArrayLike, *, fdr: float = 0.05, procedure: str = "bh") -> NDArray[np.bool_]:
         """Rows of a batch to look at, so that at most a share `fdr` of them are false alarms, in expectation.
@@ -229,20 +229,6 @@ class Conformal(Detector):
             template.set_params(random_state=int(random.randint(np.iinfo(np.int32).max)))
         return template
 
-    def _parts(self, n: int, random: np.random.RandomState) -> list[tuple[NDArray, NDArray]]:
-        """(rows to fit on, rows to calibrate on) of every model."""
-        if self.method == "loo":
-            return [(np.arange(n), np.arange(n))]
-        if self.method == "split":
-            size = self.calibration_size
-            held = int(size) if isinstance(size, Integral) else max(1, round(float(size) * n))
-            if held >= n:
-                raise ValueError(f"Conformal: calibration_size={size} of n_samples={n} leaves no row to fit on")
-            order = random.permutation(n)
-            return [(np.sort(order[held:]), np.sort(order[:held]))]
-        folds = n if self.method == "jackknife+" else min(self.n_folds, n)
-        return list(KFold(folds, shuffle=True, random_state=random).split(np.empty(n)))
-
     def _leave_one_out(self, X: NDArray) -> NDArray:
         if not hasattr(self.detector_, "leave_one_out_scores"):
             raise TypeError(
@@ -255,20 +241,5 @@ class Conformal(Detector):
         """(models, rows) normality."""
         return np.stack([_numbers(model.score_samples(X), "rows") for model in self.detectors_])
 
-    def _weights(self, X: NDArray) -> NDArray:
-        if self.weight is None:
-            return np.ones(X.shape[0])
-        weights = np.asarray(self.weight(X), dtype=np.float64)
-        if weights.shape != (X.shape[0],) or not (np.isfinite(weights) & (weights > 0)).all():
-            raise ValueError(f"Conformal: weight must give one positive number per row, gave shape {weights.shape}")
-        return weights
-
-    def _groups(self, X: NDArray) -> NDArray:
-        if self.group is None:
-            return np.zeros(X.shape[0], np.int64)
-        groups = np.asarray(self.group(X))
-        if groups.shape != (X.shape[0],):
-            raise ValueError(f"Conformal: group must give one label per row, gave shape {groups.shape}")
-        if any(label is None or label != label for label in groups.tolist()):
-            raise ValueError("Conformal: group gave a missing label (None or NaN); give such rows a label of their own")
-        return groups
+    def _p_values(self, X: NDArray, members: NDArray) -> NDArray[np.float64]:
+        return p_values(self.calibration_, members, row_weights(self.weight, X), row_groups(self.group, X))

@@ -7,6 +7,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import ECOD, KNN, MovingEnergy
+from odkit.decide.calibration_rows import row_groups
 from odkit.decide.conformal import Conformal
 
 METHODS = ["split", "loo", "cv+"]
@@ -190,9 +191,30 @@ def test_weighted_p_values_end_at_one():
         detector.select(X)
 
 
-def test_series_and_missing_groups_are_refused():
+def test_series_are_refused():
     X = np.random.default_rng(0).normal(size=(100, 2))
     with pytest.raises(ValueError, match="MovingEnergy scores time steps by their neighbours"):
         Conformal(MovingEnergy(window=5)).fit(X)
-    with pytest.raises(ValueError, match="missing label"):
-        Conformal(ECOD(), group=lambda X: np.where(X[:, 0] > 0, "a", None)).fit(X)
+
+
+@pytest.mark.parametrize(
+    ("labels", "missing"),
+    [
+        (["a", "b", None], True),
+        (["a", "b", np.nan], True),
+        (np.array([0.0, 1.0, np.nan]), True),
+        (np.array(["2024-01-01", "2024-01-01", "NaT"], "datetime64[D]"), True),
+        (np.array(["a", "b", "nan"]), False),
+        (np.array([0, 1, -1]), False),
+        (np.array([True, False, True]), False),
+        ([("a", 1), ("a", 2), ("b", 1)], False),
+    ],
+)
+def test_a_missing_group_is_refused_whatever_the_kind_of_label(labels, missing):
+    if isinstance(labels, list):
+        labels = np.fromiter(labels, dtype=object, count=len(labels))
+    if missing:
+        with pytest.raises(ValueError, match="missing label"):
+            row_groups(lambda X: labels, np.zeros((3, 1)))
+    else:
+        assert row_groups(lambda X: labels, np.zeros((3, 1))) is labels

@@ -67,16 +67,17 @@ def fit(
 ) -> None:
     """Learn from files what is normal and write it to a model file."""
     from odkit import model_file
-    from odkit.jobs import choice, command, screen, single, tables
+    from odkit.jobs import choice, command, formats, screen
     from odkit.jobs.inputs import expand
+    from odkit.jobs.selection import Source
     from odkit.jobs.significance import calibrated
 
     paths = expand(files)
-    tables.check_output(out, paths, ())
+    formats.check_output(out, paths, ())
     chosen = choice.choose(None, detector, contamination, seed, scale, on_text, param)
     if p_values:
         chosen = calibrated(chosen, contamination)
-    source = single.Source(paths, id, columns, ignore, nan, delimiter, not no_header)
+    source = Source(paths, id, columns, ignore, nan, delimiter, not no_header)
     with screen.progress() as report:
         fitted = command.fit(source, chosen, memory, on_text=on_text or "error", progress=report)
         fitted.save(out)

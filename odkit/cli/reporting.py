@@ -57,7 +57,7 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Make one HTML page about scored rows: which are strange, why, when, where, and what is doubtful."""
-    from odkit.jobs.tables import check_output
+    from odkit.jobs.formats import check_output
     from odkit.report import gather, write_report
 
     check_output(out, [scored, *data], (".html", ".htm"))

@@ -136,7 +136,8 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Score the rows of files: by a model, or by a detector fitted on the same rows."""
-    from odkit.jobs import choice, command, screen, single, tables
+    from odkit.jobs import choice, command, formats, screen, single, tables
+    from odkit.jobs.selection import Source
     from odkit.jobs.significance import Significance, calibrated
 
     if out is not None and command.is_job(out):
@@ -166,10 +167,10 @@ def score(
         )
     command.refuse_job_options(memory, workers, on_error, overwrite, verify, dask)
     if out is not None:
-        tables.check_output(out, [*files, *reference], tables.WRITABLE)
+        formats.check_output(out, [*files, *reference], formats.WRITABLE)
     significance = Significance(p_values, fdr)
     chosen = choice.choose(model, detector, contamination, seed, scale, on_text, param, reference)
-    source = single.Source(files, id, columns, ignore, nan, delimiter, not no_header)
+    source = Source(files, id, columns, ignore, nan, delimiter, not no_header)
     with screen.progress() as report:
         if reference:
             ordinary, source = replace(source, paths=reference), replace(source, columns=[])

@@ -10,12 +10,13 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from odkit.jobs.budget import parse_bytes
-from odkit.jobs.columns import USUAL_ROWS, Columns, check_present, resolve
-from odkit.jobs.inputs import STREAMABLE
+from odkit.jobs.columns import USUAL_ROWS, Columns
+from odkit.jobs.fitted import Fitted
+from odkit.jobs.formats import STREAMABLE, suffix_of
+from odkit.jobs.progress import Progress, silent
 from odkit.jobs.rows import good_rows
-from odkit.jobs.single import Fitted, Progress, Source, silent
+from odkit.jobs.selection import Source, check_present
 from odkit.jobs.streams import open_stream
-from odkit.jobs.tables import suffix_of
 from odkit.mergeable import SAMPLE_ROWS, Mergeable
 from odkit.scores import last_step
 from odkit.series.base import is_series
@@ -66,6 +67,7 @@ def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Prog
     if rows.count == 0:
         raise ValueError(f"{source.name}: there is no row to learn from")
     notes = [f"left out, because they hold no numbers: {listed(rows.dropped)}"] if rows.dropped else []
+    notes += rows.notes
     if isinstance(steps[-1], Mergeable) and rows.count > SAMPLE_ROWS:
         notes.append(f"fitted in blocks: the threshold is read off a random sample of {SAMPLE_ROWS:,} rows")
     data = {
@@ -83,6 +85,7 @@ class _Rows:
     ----------
     count, digest : of the rows of the first pass: how many, and the sha256 of their numbers
     dropped : columns of text that were left out
+    notes : sentences about columns that were left out unasked
     """
 
     def __init__(self, source: Source, detector: Any, on_text: str, progress: Progress) -> None:
@@ -91,11 +94,7 @@ class _Rows:
             open_stream(path, delimiter=source.delimiter, header=source.header) for path in map(Path, source.paths)
         ]
         first = self._streams[0]
-        ids, columns, ignore = (
-            [name for word in words for name in resolve(option, word, first.path.name, first.columns)]
-            for option, words in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore))
-        )
-        names = columns or [name for name in first.columns if name not in {*ids, *ignore}]
+        names, self.notes = source.resolved(first.path.name, first.columns).features(first.columns)
         for stream in self._streams:
             check_present(names, stream.columns)
         totals = [stream.rows for stream in self._streams]

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import RobustScaler, StandardScaler
 
 from odkit.catalog import DETECTORS, detector_class
-from odkit.jobs.single import load
+from odkit.jobs.fitted import load
 from odkit.words import instead
 
 __all__ = ["choose", "make_detector", "refuse_fit_options"]

@@ -41,7 +41,7 @@ class Cluster:
             raise JobRefused(f"no Dask scheduler answers at {address} ({error}); start one, or correct it") from None
         self._executor = self._client.get_executor(pure=False)
         self.threads = sum(self._client.nthreads().values())
-        self._job: Any = None
+        self._parts: Any = None
 
     def __enter__(self) -> Self:
         return self
@@ -66,19 +66,19 @@ class Cluster:
                     "workers find them under the same name"
                 )
 
-    def share(self, job: Any) -> None:
-        """Send the job to every worker, once."""
-        self._job = self._client.scatter(copy.copy(job), broadcast=True, hash=False)
+    def share(self, parts: Any) -> None:
+        """Send what does the parts to every worker, once."""
+        self._parts = self._client.scatter(copy.copy(parts), broadcast=True, hash=False)
 
     def submit(self, task: partial) -> Future:
-        """Run a method of the job, as `partial(job.method, ...)`, on some worker."""
-        return self._executor.submit(_run, self._job, task.func.__name__, task.args, task.keywords)
+        """Run a method of what was shared, as `partial(parts.method, ...)`, on some worker."""
+        return self._executor.submit(_run, self._parts, task.func.__name__, task.args, task.keywords)
 
 
 def _look(names: list[str]) -> tuple[str, list[str]]:
     return odkit.__version__, [name for name in names if not os.path.exists(name)]
 
 
-def _run(job: Any, method: str, args: tuple, options: dict[str, Any]) -> Any:
+def _run(parts: Any, method: str, args: tuple, options: dict[str, Any]) -> Any:
     with blas.one_thread():
-        return getattr(job, method)(*args, **options)
+        return getattr(parts, method)(*args, **options)

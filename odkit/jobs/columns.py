@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from odkit.words import instead, listed
+from odkit.jobs.selection import check_present
+from odkit.words import listed
 
-__all__ = ["ON_TEXT", "Columns", "Feature", "check_present", "resolve", "split_names"]
+__all__ = ["ON_TEXT", "Columns", "Feature"]
 
 ON_TEXT = ("error", "drop", "codes")
 MAX_CATEGORIES = 1000
@@ -142,30 +143,6 @@ class Columns:
         except (LookupError, TypeError, ValueError) as error:
             raise ValueError(f"the model's notes about its columns are damaged ({error}); fit it again") from None
         return cls(tuple(features))
-
-
-def split_names(given: str) -> list[str]:
-    return [name.strip() for name in given.split(",")]
-
-
-def resolve(option: str, given: str, file: str, known: Collection[str]) -> list[str]:
-    """The columns that a word of the command line names: one, or several separated by commas."""
-    names = [given] if given in known else split_names(given)
-    for name in names:
-        if name not in known:
-            raise ValueError(f"{option}: {file} has no column {name!r}; {instead(name, known)}")
-    return names
-
-
-def check_present(names: Sequence[str], there: Collection[str]) -> None:
-    """Raise ValueError unless all columns that a model needs are there."""
-    missing = [name for name in names if name not in there]
-    if missing:
-        raise ValueError(
-            f"the model was fitted on {len(names)} columns, of which {len(missing)} "
-            f"{'is' if len(missing) == 1 else 'are'} missing here: {listed(missing)}; "
-            f"{instead(missing[0], there)}"
-        )
 
 
 def _kind(column: pd.Series) -> str:

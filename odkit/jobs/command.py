@@ -58,9 +58,9 @@ def score(
     **options: Any,
 ) -> int:
     """Run the job, show its progress and its end; the exit code."""
+    from odkit.jobs.fitted import load
     from odkit.jobs.run import score_files
     from odkit.jobs.significance import Significance
-    from odkit.jobs.single import load
 
     if model is None:
         raise ValueError(

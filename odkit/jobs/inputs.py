@@ -5,12 +5,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from odkit.jobs.tables import suffix_of
+from odkit.jobs.formats import STREAMABLE, suffix_of
 from odkit.words import listed
 
-__all__ = ["STREAMABLE", "expand", "relative"]
-
-STREAMABLE = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet")  # what can be read in pieces
+__all__ = ["expand", "relative"]
 
 
 def expand(given: Sequence[str | os.PathLike]) -> list[Path]:

@@ -15,14 +15,15 @@ import odkit
 from odkit import model_file
 from odkit.jobs import budget
 from odkit.jobs.cluster import Cluster
+from odkit.jobs.fitted import load
+from odkit.jobs.formats import suffix_of
 from odkit.jobs.inputs import expand, relative
 from odkit.jobs.manifest import Folder, JobLocked, JobRefused
 from odkit.jobs.plan import Input, survey
+from odkit.jobs.progress import Done
 from odkit.jobs.scorer import Scorer
-from odkit.jobs.single import load
 from odkit.jobs.streams import Stream, open_stream
-from odkit.jobs.tables import suffix_of
-from odkit.jobs.workers import Done, Job, JobResult
+from odkit.jobs.workers import Job, JobResult
 from odkit.words import listed
 
 __all__ = ["Done", "JobFailed", "JobLocked", "JobRefused", "JobResult", "score_files"]

@@ -8,9 +8,10 @@ import pyarrow
 from numpy.typing import NDArray
 
 from odkit.frame import score_frame
-from odkit.jobs.columns import Columns, check_present, resolve
+from odkit.jobs.columns import Columns
+from odkit.jobs.fitted import Fitted
 from odkit.jobs.rows import NAN, good_rows
-from odkit.jobs.single import Fitted
+from odkit.jobs.selection import Source, check_present
 from odkit.jobs.streams import Block, Stream
 from odkit.scores import last_step
 from odkit.series.base import is_series
@@ -25,7 +26,7 @@ class Scorer:
     Parameters
     ----------
     model : Fitted
-        As `odkit.jobs.single.load` returns it.
+        As `odkit.jobs.fitted.load` returns it.
     stream : Stream
         A file of the job: it says what the columns of a model without names are called, and which types keys have.
     keys : names of columns that are carried; none: rows are named by `row`, their number in the file from 0, and, where
@@ -66,11 +67,11 @@ class Scorer:
         jobs = [name for name in self.detector.get_params() if name.rpartition("__")[2] == "n_jobs"]
         self.detector.set_params(**dict.fromkeys(jobs, 1))  # the job has threads of its own
         self._nan, self._top = nan, top
-        self.keys = [name for given in keys for name in resolve("--id", given, stream.path.name, stream.columns)]
-        ignored = [name for given in ignore for name in resolve("--ignore", given, stream.path.name, stream.columns)]
+        source = Source([stream.path], ids=keys, ignore=ignore).resolved(stream.path.name, stream.columns)
+        self.keys = list(source.ids)
         names = getattr(self.detector, "feature_names_in_", None)
         if names is None:
-            names = [name for name in stream.columns if name not in {*self.keys, *ignored}]
+            names = source.features(stream.columns)[0]
         self.columns = model.columns or Columns.of_numbers(list(names))
         if len(self.columns.names) != self.detector.n_features_in_:
             raise ValueError(

@@ -4,10 +4,9 @@ What does not fit into memory is a job of parts; it shares `tables`, `columns` a
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from odkit import model_file
 from odkit.frame import score_frame
-from odkit.jobs.columns import Columns, check_present, resolve, split_names
+from odkit.jobs.columns import Columns
+from odkit.jobs.fitted import Fitted
 from odkit.jobs.inputs import relative
+from odkit.jobs.progress import Progress, silent
 from odkit.jobs.reasons import reasons
 from odkit.jobs.rows import good_rows
+from odkit.jobs.selection import Source, check_present, split_names
 from odkit.jobs.significance import Significance
 from odkit.jobs.tables import Table, read
 from odkit.kernels.cpu.jit import NUMPY_CELLS
@@ -28,68 +29,10 @@ from odkit.scores import last_step
 from odkit.series.base import is_series
 from odkit.words import listed
 
-__all__ = ["Fitted", "Progress", "Scored", "Source", "fit", "load", "score", "silent"]
+__all__ = ["Scored", "fit", "score"]
 
 BATCH = 65_536
 SHOWN = 3  # reasons per row of the list of the most anomalous
-
-Progress = Callable[[str, int, int], None]  # what is going on, rows done, rows in all (0: unknown)
-
-
-def silent(what: str, done: int, total: int) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Source:
-    """The files of a job and how to look at them.
-
-    Attributes
-    ----------
-    paths : files, read as one table in this order
-    ids : columns that name a row; they are carried into the result and are no features
-    columns : features; empty for all that are neither in `ids` nor in `ignore`
-    ignore : columns to leave out
-    nan : "error" or "null": rows with missing or infinite values stop the job, or stay out of the fit and get an empty
-        score
-    delimiter, header : of CSV files, as in `tables.read`
-    """
-
-    paths: Sequence[str | PathLike]
-    ids: Sequence[str] = ()
-    columns: Sequence[str] = ()
-    ignore: Sequence[str] = ()
-    nan: str = "error"
-    delimiter: str | None = None
-    header: bool = True
-
-    @property
-    def name(self) -> str:
-        first = Path(self.paths[0]).name
-        return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """A fitted detector and what a fit on files knows beside it.
-
-    Attributes
-    ----------
-    detector : fitted detector or pipeline
-    columns : its columns; None for a model that was saved without them
-    data : names and sizes of the files, number of rows, sha256 of the numbers that the detector saw
-    notes : sentences that a person should read
-    """
-
-    detector: Any
-    columns: Columns | None
-    data: dict[str, Any]
-    notes: list[str]
-
-    def save(self, path: str | PathLike) -> None:
-        """Write a model file from which `load` brings this back."""
-        columns = None if self.columns is None else self.columns.to_json()
-        model_file.save(self.detector, path, notes={"columns": columns, "data": self.data})
 
 
 @dataclass(frozen=True)
@@ -127,17 +70,6 @@ def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Prog
         "sha256": hashlib.sha256(X.to_numpy()[good].tobytes()).hexdigest(),
     }
     return Fitted(detector, columns, data, notes)
-
-
-def load(path: str | PathLike) -> Fitted:
-    """Read a model file, whether `Fitted.save` wrote it or `odkit.model_file.save`."""
-    detector = model_file.load(path)
-    notes = model_file.inspect(path)["notes"]
-    columns = None if notes.get("columns") is None else Columns.from_json(notes["columns"])
-    names = getattr(detector, "feature_names_in_", None)
-    if columns is not None and (names is None or columns.names != names.tolist()):
-        raise ValueError(f"{Path(path).name}: its notes and its detector name different columns; fit it again")
-    return Fitted(detector, columns, notes.get("data") or {}, [])
 
 
 def score(
@@ -217,22 +149,14 @@ def _read(source: Source, text: Sequence[str], progress: Progress) -> tuple[Sour
     progress(f"reading {source.name}", 0, 0)
     keys = [part for given in source.ids for part in (given, *split_names(given))]
     table = read(source.paths, text=text, keys=keys, delimiter=source.delimiter, header=source.header)
-    ids, columns, ignore = (
-        [name for given in names for name in resolve(option, given, source.name, table.frame.columns)]
-        for option, names in (("--id", source.ids), ("--columns", source.columns), ("--ignore", source.ignore))
-    )
-    both = sorted({*ids, *ignore} & {*columns})
-    if both:
-        raise ValueError(f"column {both[0]!r} is in --columns and in --id or --ignore; name it in one of them")
-    return replace(source, ids=ids, columns=columns, ignore=ignore), table
+    return source.resolved(source.name, table.frame.columns), table
 
 
 def _fit(
     source: Source, table: Table, detector: Any, on_text: str, progress: Progress
 ) -> tuple[Columns, pd.DataFrame, NDArray[np.bool_], list[str]]:
     """Fit the detector; its columns, the table as numbers, the rows without a gap, and notes."""
-    apart = {*source.ids, *source.ignore, *table.beside}
-    names = list(source.columns) or [name for name in table.frame.columns if name not in apart]
+    names, left_out = source.features(table.frame.columns, table.beside)
     columns, dropped = Columns.learn(table.frame, names, on_text=on_text)
     X, _ = columns.numbers(table.frame)
     good = _good(source, detector, X)
@@ -240,10 +164,7 @@ def _fit(
     progress(f"fitting {type(last_step(detector)).__name__} on {len(rows):,} rows x {rows.shape[1]} columns", 0, 0)
     detector.fit(rows)
     notes = [f"left out, because they hold no numbers: {listed(dropped)}"] if dropped else []
-    beside = [name for name in table.beside if name not in (*source.ids, *source.ignore, *source.columns)]
-    if beside:
-        notes.append(f"left out, because it is a vector beside the table: {listed(beside)}")
-    return columns, X, good, notes
+    return columns, X, good, notes + left_out
 
 
 def _apply(source: Source, table: Table, model: Fitted) -> tuple[Columns, pd.DataFrame, list[str]]:
@@ -254,7 +175,7 @@ def _apply(source: Source, table: Table, model: Fitted) -> tuple[Columns, pd.Dat
     columns, notes = model.columns, list(model.notes)
     if columns is None:
         stored = getattr(model.detector, "feature_names_in_", None)
-        names = [name for name in table.frame.columns if name not in apart] if stored is None else stored.tolist()
+        names = source.features(table.frame.columns, table.beside)[0] if stored is None else stored.tolist()
         check_present(names, table.frame.columns)
         columns, _ = Columns.learn(table.frame, names)
         notes.append("the model brings no notes about its columns: what is usual is taken from this file")

@@ -15,8 +15,10 @@ import pandas as pd
 import pyarrow
 from pyarrow import parquet, types
 
-from odkit.jobs.inputs import STREAMABLE
-from odkit.jobs.tables import check_readable, check_unique, csv_errors, csv_options, parquet_errors
+from odkit.jobs.csv_files import csv_errors, csv_options
+from odkit.jobs.formats import STREAMABLE, check_readable
+from odkit.jobs.selection import check_unique
+from odkit.jobs.tables import parquet_errors
 
 __all__ = ["Block", "CsvStream", "ParquetStream", "Stream", "open_stream"]
 

@@ -1,46 +1,27 @@
-"""Files as tables and tables as files: the one place that knows formats.
+"""Files as tables and tables as files: whoever scores a file sees `read` and `write` and pandas frames, no format.
 
-Whoever scores a file sees `read` and `write` and pandas frames, never a format. `streams` goes through a large file in
-pieces, with the options and the errors from here.
+`odkit.jobs.streams` goes through a large file in pieces, with the same options and errors.
 """
 
-import csv
 import gzip
 import os
-import warnings
 import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from odkit.atomic import whole_file
+from odkit.jobs.csv_files import read_csv
+from odkit.jobs.formats import check_readable, suffix_of
+from odkit.jobs.selection import check_unique
 from odkit.words import listed
 
-__all__ = [
-    "Table",
-    "check_output",
-    "check_readable",
-    "check_unique",
-    "csv_errors",
-    "csv_options",
-    "parquet_errors",
-    "read",
-    "suffix_of",
-    "write",
-]
-
-READABLE = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".npz", ".npy")
-WRITABLE = (".csv", ".csv.gz", ".parquet")
-
-GAPS = (  # pandas' own words for a missing value
-    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"),
-    *("NULL", "NaN", "None", "n/a", "nan", "null"),
-)
+__all__ = ["Table", "parquet_errors", "read", "write"]
 
 
 class Table(NamedTuple):
@@ -113,48 +94,6 @@ def write(frame: pd.DataFrame, path: str | os.PathLike) -> None:
             frame.to_csv(file, index=False)
 
 
-def check_output(path: str | os.PathLike, inputs: Sequence[str | os.PathLike], suffixes: Sequence[str]) -> None:
-    """Raise, before any work is done, if a file cannot be written at `path` later.
-
-    `suffixes` are those that the file may have; empty: any but those of tables.
-    """
-    target = Path(path)
-    folder = target.resolve().parent
-    if suffixes and suffix_of(target) not in suffixes:
-        raise ValueError(f"cannot write {target.name}: its suffix must be one of {', '.join(suffixes)}")
-    if not suffixes and suffix_of(target) in READABLE:
-        raise ValueError(f"cannot write a model to {target.name}: that is the name of a table; use the suffix .odkit")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"cannot write {target}: there is no folder {folder}; make it first")
-    if target.is_dir():
-        raise IsADirectoryError(f"cannot write {target}: it is a folder; give the name of a file")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"cannot write {target}: the folder {folder} is not writable; choose another")
-    if any(target.exists() and Path(source).exists() and target.samefile(source) for source in inputs):
-        raise ValueError(f"cannot write {target}: it is also an input, which would be lost; choose another name")
-
-
-def suffix_of(path: Path) -> str:
-    """The suffix by which a file is read, such as .csv.gz; in lower case if it is one of ours."""
-    name = path.name.lower()
-    return next((suffix for suffix in sorted(READABLE, key=len, reverse=True) if name.endswith(suffix)), path.suffix)
-
-
-def check_readable(path: Path, suffixes: Sequence[str] = READABLE) -> str:
-    """The suffix of a file that is there, is not empty and has one of these suffixes; otherwise an error."""
-    if not path.exists():
-        near = [other.name for other in path.parent.glob(f"{path.stem}*")] if path.parent.is_dir() else []
-        raise FileNotFoundError(f"there is no file {path}" + (f"; there is {listed(sorted(near))}" if near else ""))
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name the files in it")
-    suffix = suffix_of(path)
-    if suffix not in suffixes:
-        raise ValueError(f"{path.name} cannot be read by its suffix; readable are {', '.join(suffixes)}")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path.name} is empty: 0 bytes")
-    return suffix
-
-
 def _read_one(path: Path, text: Collection[str], keys: Collection[str], delimiter: str | None, header: bool) -> Table:
     suffix = check_readable(path)
     if suffix == ".parquet":
@@ -162,98 +101,12 @@ def _read_one(path: Path, text: Collection[str], keys: Collection[str], delimite
     elif suffix in (".npz", ".npy"):
         frame, beside = _read_arrays(path)
     else:
-        frame, beside = _read_csv(path, text, keys, delimiter, header), []
+        frame, beside = read_csv(path, text, keys, delimiter, header), []
     names = frame.columns.tolist()
     check_unique(path, names)
     if frame.empty:
         raise ValueError(f"{path.name} has {len(names)} columns and no rows; there is nothing to learn or to score")
     return Table(frame, beside, [len(frame)])
-
-
-def _read_csv(
-    path: Path, text: Collection[str], keys: Collection[str], delimiter: str | None, header: bool
-) -> pd.DataFrame:
-    with csv_errors(path):
-        names, options = csv_options(path, text, keys, delimiter, header)
-        frame = pd.read_csv(path, **options)
-    frame.columns = names
-    return frame
-
-
-def csv_options(
-    path: Path, text: Collection[str], keys: Collection[str], delimiter: str | None, header: bool
-) -> tuple[list[str], dict[str, Any]]:
-    """The names of a CSV file's columns, and what to tell pandas so that it reads the file as `read` does."""
-    if delimiter == "\\t":  # as it comes from a shell
-        delimiter = "\t"
-    if delimiter is not None and len(delimiter) != 1:
-        raise ValueError(f"--delimiter {delimiter!r}: one character is needed, or \\t for the tab")
-    options: dict[str, Any] = {"sep": delimiter or ("\t" if ".tsv" in suffix_of(path) else ","), "index_col": False}
-    first = pd.read_csv(path, nrows=1, header=None, dtype=str, keep_default_na=False, **options)
-    names = first.iloc[0].tolist() if header else [f"column_{j}" for j in range(first.shape[1])]
-    if header:
-        _check_header(path, names, options["sep"])
-    check_unique(path, names)
-    options["header"] = 0 if header else None
-    labels = {name: name if header else position for position, name in enumerate(names)}
-    options["dtype"] = {labels[name]: str for name in (*text, *keys) if name in names}
-    if not labels.keys().isdisjoint(keys):
-        options["keep_default_na"] = False
-        options["na_values"] = {label: [""] if name in keys else GAPS for name, label in labels.items()}
-    options["skip_blank_lines"] = len(names) > 1  # an empty line of a single column is a row with a gap
-    options["low_memory"] = False  # one type per column, not one per piece of the file
-    if int(pd.__version__.split(".")[0]) < 3:
-        options["float_precision"] = "round_trip"  # later releases read floats exactly by themselves
-    return names, options
-
-
-@contextmanager
-def csv_errors(path: Path) -> Iterator[None]:
-    """What can be wrong with a CSV file, said in a sentence that names the file."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # pandas cuts lines that are longer than the header
-            yield
-    except pd.errors.EmptyDataError:
-        raise ValueError(f"{path.name} is empty: no line with text in it") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise ValueError(f"{path.name} is no well-formed CSV file: {reason}; mend or remove that line") from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path.name} is not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path.name} is a damaged gzip file: {error}") from None
-
-
-def check_unique(path: Path, names: Sequence[str]) -> None:
-    """Raise ValueError if two columns of a file have one name."""
-    repeated = [name for position, name in enumerate(names) if name in names[:position]]
-    if repeated:
-        raise ValueError(f"{path.name} has more than one column {repeated[0]!r}; rename one of them")
-
-
-def _check_header(path: Path, names: list[str], delimiter: str) -> None:
-    for other in (";", "\t", "|", ","):
-        if len(names) == 1 and other != delimiter and other in names[0]:
-            raise ValueError(
-                f"{path.name} has one column, named {names[0][:60]!r}; if its fields are separated by {other!r}, "
-                f"say --delimiter {'$' * (other == chr(9))}{other!r}"
-            )
-    if all(_is_number(name) for name in names):
-        raise ValueError(
-            f"{path.name} begins with {', '.join(names[:4])}{', ...' * (len(names) > 4)}, which looks like a row and "
-            "not like column names; say --no-header if it is one"
-        )
-    if "" in names:
-        raise ValueError(f"{path.name}: column {names.index('') + 1} has no name; name it in the first line")
-
-
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:

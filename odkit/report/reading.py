@@ -1,6 +1,5 @@
 """What a report is made of: the scored file and, where they are given, the rows that were scored and the model."""
 
-import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,16 +12,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from odkit import model_file
-from odkit.jobs import single
-from odkit.jobs.columns import Columns, check_present
+from odkit.jobs.columns import Columns
+from odkit.jobs.fitted import Fitted, load
 from odkit.jobs.inputs import expand, relative
+from odkit.jobs.selection import check_present, is_result
 from odkit.jobs.tables import Table, read
 from odkit.metrics.ranking import truth
 from odkit.words import instead, listed
 
 __all__ = ["Material", "gather"]
 
-RESULT = re.compile(r"anomaly_score|is_outlier|truth_is_outlier|p_value|top_[0-9]+(_share)?")
 TRUTH = "truth_is_outlier"
 MAX_GROUPS = 50  # a text column of more values names rows, not groups
 
@@ -57,7 +56,7 @@ class Material:
     data: pd.DataFrame | None
     columns: Columns | None
     X: pd.DataFrame | None
-    model: single.Fitted | None
+    model: Fitted | None
     card: dict[str, Any] | None
     is_outlier: NDArray[np.bool_] | None
     time: pd.Series | None
@@ -98,10 +97,10 @@ def gather(
                 f"{Path(scored).name} has no column {name!r}, so it is no scored file; its columns are "
                 f"{listed(plain.frame.columns)}. Write one with odkit score --out"
             )
-    keys = [name for name in plain.frame.columns if not RESULT.fullmatch(name)]
+    keys = [name for name in plain.frame.columns if not is_result(name)]
     files = _described(paths, plain)
     frame, rows = plain.frame, None
-    fitted = None if model is None else single.load(model)
+    fitted = None if model is None else load(model)
     rows_of = expand(data)
     if rows_of:
         known = fitted.columns if fitted is not None and fitted.columns is not None else Columns(())
@@ -185,13 +184,13 @@ def _aligned(scored: pd.DataFrame, keys: Sequence[str], data: pd.DataFrame, name
 
 
 def _features(
-    fitted: single.Fitted | None, rows: pd.DataFrame | None, apart: Sequence[str | None]
+    fitted: Fitted | None, rows: pd.DataFrame | None, apart: Sequence[str | None]
 ) -> tuple[Columns | None, pd.DataFrame | None]:
     if rows is None:
         return None, None
     columns = None if fitted is None else fitted.columns
     if columns is None:
-        names = [name for name in rows.columns if name not in apart and not RESULT.fullmatch(name)]
+        names = [name for name in rows.columns if name not in apart and not is_result(name)]
         if fitted is not None and hasattr(fitted.detector, "feature_names_in_"):
             names = fitted.detector.feature_names_in_.tolist()
             check_present(names, rows.columns)
@@ -239,7 +238,7 @@ def _time(frame: pd.DataFrame, name: str | None) -> pd.Series | None:
             if stamps.isna().all():
                 raise ValueError(f"--time: {name!r} holds neither dates nor numbers, but {column.iloc[0]!r}")
         return stamps.rename(name)
-    candidates = (frame[each] for each in frame.columns if each != "file" and not RESULT.fullmatch(each))
+    candidates = (frame[each] for each in frame.columns if each != "file" and not is_result(each))
     return next((stamps for column in candidates if (stamps := _dates(column)) is not None), None)
 
 
@@ -261,7 +260,7 @@ def _group(frame: pd.DataFrame, name: str | None, keys: Sequence[str], time: pd.
         return _pick(frame, "--group", name).astype(str)
     for each in [*keys, *(other for other in frame.columns if other not in keys)]:
         column = frame[each]
-        is_text = column.dtype.kind not in "biufMm" and not RESULT.fullmatch(each)
+        is_text = column.dtype.kind not in "biufMm" and not is_result(each)
         if is_text and (time is None or each != time.name) and 2 <= column.nunique() <= min(MAX_GROUPS, len(frame) / 5):
             if pd.to_numeric(column, errors="coerce").notna().all():  # a key of numbers that was read as text
                 continue

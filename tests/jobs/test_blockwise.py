@@ -6,7 +6,8 @@ import pytest
 
 from odkit import ECOD, GMM, KNN, Conformal, Mahalanobis, anomaly_score
 from odkit.jobs import blockwise, choice, single
-from odkit.jobs.single import Source
+from odkit.jobs.fitted import load
+from odkit.jobs.selection import Source
 
 FEATURES = ["volt", "ampere", "watt"]
 
@@ -76,7 +77,7 @@ def test_what_a_model_notes_is_that_of_one_fit(frame, files, tmp_path):
     assert fitted.columns == whole.columns
     assert fitted.notes == []
     fitted.save(tmp_path / "m.odkit")
-    assert single.load(tmp_path / "m.odkit").columns.names == FEATURES
+    assert load(tmp_path / "m.odkit").columns.names == FEATURES
 
 
 def test_what_is_usual_is_read_off_evenly_spaced_rows(frame, files, monkeypatch):

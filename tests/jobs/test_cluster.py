@@ -95,14 +95,14 @@ def test_what_cannot_run_there_is_refused_before_anything_is_written(job, addres
         command.refuse_job_options(None, None, None, False, False, address)
 
 
-def test_a_job_is_sent_without_what_counts_here(job, tmp_path):
+def test_parts_are_sent_without_what_counts_here(tmp_path):
     from odkit.jobs.manifest import Folder
-    from odkit.jobs.workers import Job
+    from odkit.jobs.parts import Parts
 
-    listener = [].append
-    sent = Job(
-        Folder(tmp_path), None, [], [], digest="", batch=1, keep_going=True, listener=lambda done: listener(done)
-    )
-    again = pickle.loads(pickle.dumps(sent))
-    again._progress.add(1, 1.0)
-    assert sent._progress is not again._progress
+    counted = []
+    parts = Parts(Folder(tmp_path), None, digest="", batch=1, progress=lambda rows, read: counted.append(rows))
+    sent = pickle.loads(pickle.dumps(parts))
+    sent._progress(1, 1.0)
+    assert counted == []
+    parts._progress(1, 1.0)
+    assert counted == [1]

@@ -10,7 +10,9 @@ from sklearn.preprocessing import StandardScaler
 import odkit
 from odkit import ECOD, KNN, catalog, model_file
 from odkit.jobs import choice, single
-from odkit.jobs.single import Source, fit, load, score
+from odkit.jobs.fitted import Fitted, load
+from odkit.jobs.selection import Source
+from odkit.jobs.single import fit, score
 from odkit.scores import anomaly_score
 from tests.toys import Deviation
 
@@ -179,7 +181,7 @@ def test_what_a_model_does_not_use_or_know_is_noted(frame, path, tmp_path):
 
 def test_notes_that_contradict_the_detector_are_refused(frame, path, tmp_path):
     fitted = fit(Source([path], ids=["id"], ignore=["kind"]), ECOD())
-    other = single.Fitted(ECOD().fit(frame[["watt", "volt"]]), fitted.columns, {}, [])
+    other = Fitted(ECOD().fit(frame[["watt", "volt"]]), fitted.columns, {}, [])
     other.save(tmp_path / "model.odkit")
     with pytest.raises(ValueError, match="name different columns"):
         load(tmp_path / "model.odkit")

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from odkit.jobs.tables import check_output, read, write
+from odkit.jobs.formats import check_output
+from odkit.jobs.tables import read, write
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import pytest
 
 from odkit import ECOD, KNN
 from odkit.jobs import single, tables
+from odkit.jobs.fitted import load
+from odkit.jobs.selection import Source
 from odkit.report import gather, report_html, write_report
 from tests.browser import draw, needs_browser
 
@@ -37,10 +39,10 @@ def folder(tmp_path_factory):
     frame.loc[[17, 200, 431], EVIL] = [500.0, -300.0, 420.0]
     frame["fraud"] = truth
     frame.to_csv(folder / "rows.csv", index=False)
-    source = single.Source([folder / "rows.csv"], ids=["id", "when", "site"], ignore=["fraud"])
+    source = Source([folder / "rows.csv"], ids=["id", "when", "site"], ignore=["fraud"])
     model = single.fit(source, ECOD(contamination=0.02), on_text="codes")
     model.save(folder / "model.odkit")
-    scored = single.score(source, single.load(folder / "model.odkit"), explain=3)
+    scored = single.score(source, load(folder / "model.odkit"), explain=3)
     tables.write(scored.frame, folder / "scored.csv")
     return folder
 
@@ -175,7 +177,7 @@ def test_rows_without_keys_are_found_by_file_and_number(tmp_path):
     paths[0].parent.mkdir()
     for path in paths:
         pd.DataFrame(rng.normal(size=(50, 2)), columns=["u", "v"]).to_csv(path, index=False)
-    scored = single.score(single.Source(paths), KNN())
+    scored = single.score(Source(paths), KNN())
     tables.write(scored.frame.sample(frac=1, random_state=0), tmp_path / "scored.csv")
     material = gather(tmp_path / "scored.csv", data=[tmp_path / "rows"])
     first = material.scored.iloc[0]
@@ -189,8 +191,8 @@ def test_doubts_about_the_data_are_named(folder, tmp_path):
     rows[EVIL] += 40
     rows["kind"] = "new"
     rows.to_csv(tmp_path / "rows.csv", index=False)
-    source = single.Source([tmp_path / "rows.csv"], ids=["id"], ignore=["fraud", "when", "site"], nan="null")
-    scored = single.score(source, single.load(folder / "model.odkit"))
+    source = Source([tmp_path / "rows.csv"], ids=["id"], ignore=["fraud", "when", "site"], nan="null")
+    scored = single.score(source, load(folder / "model.odkit"))
     (tmp_path / "out").mkdir()
     scored.frame.to_parquet(tmp_path / "out" / "part-00000-0.parquet")
     page = report_html(gather(tmp_path / "out", model=folder / "model.odkit", data=[tmp_path / "rows.csv"]))

@@ -46,7 +46,7 @@ def row_groups(function: Callable[[NDArray], NDArray] | None, X: NDArray) -> NDA
         raise ValueError(f"Conformal: group must give one label per row, gave shape {groups.shape}")
     missing = groups != groups  # NaN and NaT
     if groups.dtype == object:
-        missing |= np.equal(groups, None)
+        missing |= groups == np.array(None)
     if missing.any():
         raise ValueError("Conformal: group gave a missing label (None or NaN); give such rows a label of their own")
     return groups

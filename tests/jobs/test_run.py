@@ -448,7 +448,7 @@ def test_wrong_words(folder, model, out):
 def test_results_and_keys_do_not_share_a_name(frame, folder, model, out, tmp_path):
     for i in range(FILES):
         frame[:150].assign(is_outlier=False).to_parquet(folder / f"{i}.parquet", index=False)
-    score_files(model, [folder], out, keys=["id", "is_outlier"])
+    score_files(model, [folder], out, keys=["id", "is_outlier", "id"])
     assert read(out).columns.tolist() == ["id", "truth_is_outlier", "anomaly_score", "is_outlier"]
     frame.rename(columns={"id": "anomaly_score"}).to_parquet(tmp_path / "x.parquet", index=False)
     with pytest.raises(ValueError, match="'anomaly_score' is also a column of the result"):

@@ -9,10 +9,11 @@ from sklearn.preprocessing import StandardScaler
 
 import odkit
 from odkit import ECOD, KNN, catalog, model_file
-from odkit.jobs import choice, single
+from odkit.jobs import blockwise, choice, single
 from odkit.jobs.fitted import Fitted, load
 from odkit.jobs.selection import Source
 from odkit.jobs.single import fit, score
+from odkit.jobs.tables import write
 from odkit.scores import anomaly_score
 from tests.toys import Deviation
 
@@ -244,6 +245,37 @@ def test_the_truth_is_carried_under_its_own_name(frame, tmp_path):
     frame.assign(anomaly_score=0).to_csv(tmp_path / "a.csv", index=False)
     with pytest.raises(ValueError, match="'anomaly_score' is also a column of the result"):
         score(Source([tmp_path / "a.csv"], ids=["id", "anomaly_score"], ignore=["kind"]), ECOD())
+
+
+def test_a_column_named_several_times_is_meant_once(path):
+    once = score(Source([path], ids=["id"], ignore=["kind"]), ECOD())
+    again = score(Source([path], ids=["id", "id,id", "id"], ignore=["kind", "kind"]), ECOD())
+    pd.testing.assert_frame_equal(again.frame, once.frame)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_result_of_an_earlier_scoring_is_no_feature(frame, tmp_path, suffix):
+    plain, again = tmp_path / f"plain{suffix}", tmp_path / f"again{suffix}"
+    write(frame, plain)
+    first = score(Source([plain], ids=["id"], ignore=["kind"]), ECOD(), explain=1)
+    result = first.frame.drop(columns="id").assign(p_value=0.5, truth_is_outlier=False, row=range(len(frame)))
+    write(frame.join(result), again)
+    second = score(Source([again], ids=["id"], ignore=["kind"]), ECOD(), explain=1)
+    pd.testing.assert_frame_equal(second.frame, first.frame)
+    assert second.notes == [
+        "left out, because they are the result of an earlier scoring: 'anomaly_score', 'is_outlier', 'top_1', "
+        "'top_1_share', 'p_value', 'truth_is_outlier', 'row'"
+    ]
+    asked = score(Source([again], ids=["id"], columns=["volt", "p_value"]), ECOD())
+    assert (asked.n_features, asked.notes) == (2, [])
+    blocks = blockwise.fit(Source([again], ids=["id"], ignore=["kind"]), ECOD(compression=0.1))
+    assert (blocks.columns.names, blocks.notes) == (FEATURES, second.notes)
+
+
+def test_without_a_score_beside_them_such_names_are_features(frame, tmp_path):
+    frame.assign(p_value=np.linspace(0, 1, 120), row=1.0).to_csv(tmp_path / "a.csv", index=False)
+    scored = score(Source([tmp_path / "a.csv"], ids=["id"], ignore=["kind"]), ECOD())
+    assert (scored.n_features, scored.notes) == (5, [])
 
 
 @pytest.mark.parametrize(

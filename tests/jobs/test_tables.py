@@ -90,7 +90,7 @@ CONTENTS = {
     "blank.csv": (b"\n\n", "blank.csv is empty: no line"),
     "header.csv": (b"a,b\n", "header.csv has 2 columns and no rows"),
     "ragged.csv": (b"a,b\n1,2\n1,2,3\n", "ragged.csv is no well-formed CSV file: Expected 2 fields in line 3, saw 3"),
-    "long.csv": (b"a,b\n1,2,3\n1,2,3\n", "long.csv is no well-formed CSV file"),
+    "long.csv": (b"a,b\n1,2,3\n1,2,3\n", "long.csv is no .* its first row has more fields than its header has names"),
     "quote.csv": (b'a,b\n1,"2\n3,4\n', "quote.csv is no well-formed CSV file: EOF inside string"),
     "twice.csv": (b"a,b,a\n1,2,3\n", "twice.csv has more than one column 'a'"),
     "unnamed.csv": (b"a,,b\n1,2,3\n", "unnamed.csv: column 2 has no name"),

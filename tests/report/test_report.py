@@ -217,6 +217,7 @@ def test_flat_scores_and_texts_of_truth(tmp_path):
     [
         (lambda f: f.drop(columns="anomaly_score"), {}, "no column 'anomaly_score', so it is no scored file"),
         (lambda f: f, {"labels": "site"}, "--labels: 'site' holds '.*'; 0 and 1"),
+        (lambda f: f.assign(grade=range(len(f))), {"labels": "grade"}, "--labels: 'grade' holds 2; 0 and 1"),
         (lambda f: f, {"labels": "fruad"}, "--labels: no column 'fruad'"),
         (lambda f: f, {"time": "site"}, "--time: 'site' holds neither dates nor numbers"),
         (lambda f: f, {"group": "sites"}, "--group: no column 'sites'; did you mean 'site'"),

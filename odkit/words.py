@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["instead", "listed", "number"]
+__all__ = ["instead", "listed", "number", "printable"]
 
 
 def listed(names: Iterable[Any]) -> str:
@@ -41,3 +41,8 @@ def number(value: float, digits: int = 4) -> str:
     ('0.1235', '12.5', '15,164', '2e-09', 'inf')
     """
     return f"{value:,.0f}" if 1000 <= abs(value) < 1e12 else f"{value:.{digits}g}"
+
+
+def printable(text: str) -> str:
+    """Text that cannot control the terminal: parts of it came from a file."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)

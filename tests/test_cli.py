@@ -361,14 +361,14 @@ def test_the_module_runs_as_a_command(tmp_path, meters):
 
 
 def test_a_bar_is_drawn_on_a_terminal_only(monkeypatch, capsys):
-    from odkit.jobs import screen
+    from odkit.jobs import reporters
 
-    with screen.progress() as report:
+    with reporters.progress() as report:
         report("reading", 0, 0)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with screen.progress() as report:
+    with reporters.progress() as report:
         report("scoring a file", 5, 10)
     assert "scoring a file" in capsys.readouterr().err
 

@@ -3,39 +3,28 @@
 Running the same command again is resuming: whatever has a status and readable scores is not run again.
 """
 
-import multiprocessing
-import os
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.connection import wait
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
-import numpy as np
-import psutil
-
-from odkit.bench.cell import TAIL, Task, child, log_path
-from odkit.bench.config import Config, Protocol
+from odkit.bench.cell import Task
+from odkit.bench.config import Config
 from odkit.bench.environment import environment
 from odkit.bench.ledger import Ledger
-from odkit.bench.measures import MEASURES, Scored, measure
-from odkit.bench.plan import Cell, Plan, make_plan
-from odkit.bench.protocol import prepare
-from odkit.datasets import load, verify
+from odkit.bench.plan import Cell, make_plan
+from odkit.bench.processes import Running, fork_server, kill, outcome, start, watch
+from odkit.bench.remeasure import measure_again
+from odkit.datasets import verify
 
 __all__ = ["STATUSES", "Summary", "run"]
 
 STATUSES = ("ok", "timeout", "oom", "crash", "error", "nan_scores", "skipped")
 WATCH_S = 0.2  # how often resident memory is looked at
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass
@@ -51,19 +40,6 @@ class Summary:
     @property
     def failed(self) -> int:
         return sum(n for status, n in self.statuses.items() if status not in ("ok", "skipped"))
-
-
-@dataclass
-class _Running:
-    cell: Cell
-    task: Task
-    process: Any
-    answer: Connection
-    started: float
-    started_at: str
-    shared_mb: float
-    broken: str = ""
-    peak_mb: float = 0.0
 
 
 def run(
@@ -135,7 +111,7 @@ def run(
                     summary.statuses[record["status"]] += 1
                     if progress:
                         progress(record, number, len(todo))
-            summary.measured = _measure_again(plan, config, ledger, data_home)
+            summary.measured = measure_again(plan, config, ledger, data_home)
         finally:
             ledger.release()
     return summary
@@ -158,9 +134,9 @@ def _results(
     for folder in ("scores", "logs"):
         with suppress(FileExistsError):  # a file in the way is reported by the first cell that cannot write
             (run_dir / folder).mkdir()
-    waiting, running = list(reversed(cells)), dict[int, _Running]()
+    waiting, running = list(reversed(cells)), dict[int, Running]()
     watched = 0.0
-    with _forkserver(cells, config.limits.threads) as context:
+    with fork_server(cells, config.limits.threads) as context:
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
@@ -169,58 +145,19 @@ def _results(
                         yield cell, _skipped(cell.contestant.missing)
                         continue
                     task = _task(cell, config, run_dir, data_home)
-                    started = _start(context, cell, task)
+                    started = start(context, cell, task)
                     running[started.process.sentinel] = started
                 if not running:
                     continue
                 for sentinel in wait([*running], timeout=WATCH_S / 2):
                     ended = running.pop(cast(int, sentinel))
-                    yield ended.cell, _outcome(ended)
+                    yield ended.cell, outcome(ended)
                 if time.monotonic() - watched > WATCH_S:
                     watched = time.monotonic()
-                    _watch(running.values())
+                    watch(running.values())
         finally:
             for left in running.values():
-                _kill(left)
-
-
-@contextmanager
-def _forkserver(cells: list[Cell], threads: int) -> Iterator[ForkServerContext]:
-    """A fork server that has imported what the cells need, with the thread variables set before numpy saw them."""
-    context = multiprocessing.get_context("forkserver")
-    modules = {
-        cell.contestant.path.replace(":", ".").rpartition(".")[0] for cell in cells if not cell.contestant.missing
-    }
-    context.set_forkserver_preload(["odkit.bench.cell", *sorted(modules)])
-    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    try:
-        first = context.Process(target=_nothing)  # the server's own start is on no cell's clock
-        with _no_main():
-            first.start()
-        first.join()
-        yield context
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _no_main() -> Iterator[None]:
-    """Children start without reading the program's main file again: it need not be guarded, nor be a file at all."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-def _nothing() -> None:
-    pass
+                kill(left)
 
 
 def _task(cell: Cell, config: Config, run_dir: Path, data_home: str | None) -> Task:
@@ -232,107 +169,5 @@ def _task(cell: Cell, config: Config, run_dir: Path, data_home: str | None) -> T
     )  # fmt: skip
 
 
-def _start(context: ForkServerContext, cell: Cell, task: Task) -> _Running:
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=child, args=(task, sender), daemon=True)
-    started, started_at = time.monotonic(), datetime.now(UTC).isoformat(timespec="seconds")
-    with _no_main():
-        process.start()
-    sender.close()
-    shared = 0.0
-    with suppress(psutil.Error):  # what the child shares with the fork server is not its own use
-        shared = psutil.Process(process.pid).parent().memory_info().rss / 2**20
-    return _Running(cell, task, process, receiver, started, started_at, shared)
-
-
 def _skipped(reason: str) -> dict[str, Any]:
     return {"status": "skipped", "error_type": "Missing", "error_tail": reason}
-
-
-def _watch(running: Iterable[_Running]) -> None:
-    """End what is past its time or above its memory."""
-    for one in running:
-        with suppress(psutil.Error):
-            process = psutil.Process(one.process.pid)
-            family = [process, *process.children(recursive=True)]
-            resident = sum(member.memory_info().rss for member in family) / 2**20 - one.shared_mb
-            one.peak_mb = max(one.peak_mb, resident)
-        if one.peak_mb > one.task.memory_mb:
-            one.broken = "oom"
-        elif time.monotonic() - one.started > one.task.timeout_s:
-            one.broken = "timeout"
-        if one.broken:
-            _kill(one)
-
-
-def _kill(one: _Running) -> None:
-    """End the child and whatever it has started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(one.process.pid, signal.SIGKILL)
-    with suppress(ProcessLookupError, AttributeError):
-        one.process.kill()
-
-
-def _outcome(one: _Running) -> dict[str, Any]:
-    """The child's answer, or what its end says where it gave none."""
-    wall = time.monotonic() - one.started
-    one.process.join()
-    _kill(one)  # grandchildren that outlived their cell
-    common = {"started_at": one.started_at, "wall_s": wall}
-    result: dict[str, Any] | None = None
-    with suppress(EOFError, OSError):
-        if one.answer.poll():
-            result = one.answer.recv()
-    one.answer.close()
-    log = log_path(one.task)
-    tail = log.read_text(errors="replace")[-TAIL:] if log.is_file() else ""
-    log.unlink(missing_ok=True)
-    if result is not None:
-        if "unwritten" in result:
-            raise RuntimeError(
-                f"{one.task.run_dir}: scores cannot be written ({result['unwritten']}). "
-                "What was finished is kept; make room and give the same command again."
-            )
-        return {**result, **common}
-    code = one.process.exitcode
-    signal_name = signal.Signals(-code).name if code < 0 else ""
-    status = one.broken or {"SIGXCPU": "timeout"}.get(signal_name, "crash")
-    if signal_name == "SIGKILL" and not one.broken and one.peak_mb > 0.9 * one.task.memory_mb:
-        status = "oom"  # the kernel was faster than the watch
-    what = {
-        "oom": f"resident memory {one.peak_mb:.0f} MB, cap {one.task.memory_mb} MB",
-        "timeout": f"limit {one.task.timeout_s:g} s",
-        "crash": f"signal {signal_name}" if signal_name else f"exit code {code}",
-    }
-    return {"status": status, "error_type": what[status], "error_tail": tail, **common}
-
-
-def _measure_again(plan: Plan, config: Config, ledger: Ledger, data_home: str | None) -> int:
-    """Metrics asked for after their cells were finished, or of a raised version, from the stored scores: no refit."""
-    have = {(r["cell_id"], r["metric"]): r["metric_version"] for r in ledger.rows("SELECT * FROM metrics")}
-    scores = {
-        r["cell_id"]: r for r in ledger.rows("SELECT cell_id, score_path, threshold FROM cells WHERE status='ok'")
-    }
-    prepared: dict[tuple[str, Protocol, int], Any] = {}
-    count = 0
-    for cell in plan.cells:
-        row = scores.get(cell.cell_id)
-        if row is None:
-            continue
-        missing = tuple(name for name in config.metrics if have.get((cell.cell_id, name)) != MEASURES[name].version)
-        if not missing:
-            continue
-        key = (cell.dataset, cell.protocol, cell.seed)
-        if key not in prepared:
-            prepared[key] = prepare(load(cell.dataset, data_home=data_home, verify=False), cell.protocol, cell.seed)
-        path = ledger.run_dir / row["score_path"]
-        values = np.load(path, allow_pickle=False).astype(np.float64)
-        stored = path.with_name(f"{cell.cell_id}.maps.npy")
-        maps = np.load(stored, allow_pickle=False).astype(np.float32) if stored.is_file() else None
-        threshold = np.nan if row["threshold"] is None else row["threshold"]
-        truth = prepared[key]
-        scored = Scored(truth.is_outlier, values, threshold, truth.severity, truth.ordered, truth.masks, maps)
-        found = measure(missing, scored)
-        ledger.put_metrics(cell.cell_id, found)
-        count += len(found)
-    return count

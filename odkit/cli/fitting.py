@@ -67,7 +67,7 @@ def fit(
 ) -> None:
     """Learn from files what is normal and write it to a model file."""
     from odkit import model_file
-    from odkit.jobs import choice, command, formats, screen
+    from odkit.jobs import choice, command, formats, reporters, screen
     from odkit.jobs.inputs import expand
     from odkit.jobs.selection import Source
     from odkit.jobs.significance import calibrated
@@ -78,7 +78,7 @@ def fit(
     if p_values:
         chosen = calibrated(chosen, contamination)
     source = Source(paths, id, columns, ignore, nan, delimiter, not no_header)
-    with screen.progress() as report:
+    with reporters.progress() as report:
         fitted = command.fit(source, chosen, memory, on_text=on_text or "error", progress=report)
         fitted.save(out)
     screen.show_model(model_file.inspect(out), fitted.notes, as_json=as_json)

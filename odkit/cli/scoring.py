@@ -136,7 +136,7 @@ def score(
     debug: Debug = False,
 ) -> None:
     """Score the rows of files: by a model, or by a detector fitted on the same rows."""
-    from odkit.jobs import choice, command, formats, screen, single, tables
+    from odkit.jobs import choice, command, formats, reporters, screen, single, tables
     from odkit.jobs.selection import Source
     from odkit.jobs.significance import Significance, calibrated
 
@@ -171,7 +171,7 @@ def score(
     significance = Significance(p_values, fdr)
     chosen = choice.choose(model, detector, contamination, seed, scale, on_text, param, reference)
     source = Source(files, id, columns, ignore, nan, delimiter, not no_header)
-    with screen.progress() as report:
+    with reporters.progress() as report:
         if reference:
             ordinary, source = replace(source, paths=reference), replace(source, columns=[])
             chosen = calibrated(chosen, contamination, fdr)

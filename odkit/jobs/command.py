@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from odkit.jobs import screen
+from odkit.jobs import reporters, screen
 
 __all__ = ["fit", "is_job", "refuse_job_options", "refuse_own_reference", "score"]
 
@@ -76,6 +76,6 @@ def score(
         )
     if p_values:
         Significance(p_values).check(load(model).detector, fitted=True)
-    with screen.job_progress() as report:
+    with reporters.job_progress() as report:
         result = score_files(model, files, out, progress=report, **options)
     return screen.show_job(result, out, as_json=as_json)

@@ -1,11 +1,10 @@
-"""What the command line shows: tables for people and JSON for programs on stdout, notes and progress on stderr."""
+"""What the command line shows: tables for people and JSON for programs on stdout, notes on stderr."""
 
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
@@ -13,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from odkit.words import number
+from odkit.words import number, printable
 
 if TYPE_CHECKING:  # a list of detectors is shown without what scoring needs
-    from odkit.jobs.run import Done, JobResult
+    from odkit.jobs.run import JobResult
     from odkit.jobs.single import Scored
 
-__all__ = ["job_progress", "progress", "show_facts", "show_job", "show_model", "show_records", "show_scored"]
+__all__ = ["show_facts", "show_job", "show_model", "show_records", "show_scored"]
 
 MAX_CELL = 40
 REASON_COLUMNS: dict[str, Literal["left", "right"]] = {
@@ -31,7 +30,6 @@ REASON_COLUMNS: dict[str, Literal["left", "right"]] = {
     "share": "right",
 }
 MAX_FAILURES = 10
-SECONDS_PER_LINE = 10.0
 PIPE_WIDTH = 120  # where stdout is no terminal and COLUMNS does not say otherwise
 
 
@@ -178,59 +176,12 @@ def show_job(result: "JobResult", out: str, *, as_json: bool = False) -> int:
     return 3 if result.failed else 0
 
 
-@contextmanager
-def job_progress() -> Iterator[Callable[["Done"], None]]:
-    """A reporter for jobs on stderr: a bar with rows, rows per second and time left; no terminal, a line every 10 s."""
-    if not sys.stderr.isatty():
-        said = [0.0]
-
-        def line(done: "Done") -> None:
-            if done.seconds - said[0] >= SECONDS_PER_LINE:
-                said[0] = done.seconds
-                print(f"{done.share:.0%}, {_pace(done)}", file=sys.stderr, flush=True)
-
-        yield line
-        return
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    columns = (BarColumn(), TextColumn("{task.percentage:.0f} %"), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=1.0)
-        yield lambda done: bar.update(task, completed=done.share, description=_pace(done))
-
-
-def _pace(done: "Done") -> str:
-    rows = f"{done.rows:,}" + (f" of {done.total_rows:,}" if done.total_rows is not None else "") + " rows"
-    if not done.new_share:
-        return rows
-    left = round((1 - done.share) / done.new_share * done.seconds)
-    return f"{rows}, {done.new_rows / max(done.seconds, 1e-9):,.0f} a second, {left // 60}:{left % 60:02d} left"
-
-
-@contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A reporter for long work: a bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda what, done, total: None
-        return
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-
-        def report(what: str, done: int, total: int) -> None:
-            bar.update(task, description=_printable(what), completed=done, total=total or None)
-
-        yield report
-
-
 def _line(sentence: str) -> None:
-    print(_printable(sentence))
+    print(printable(sentence))
 
 
 def _note(sentence: str) -> None:
-    print(_printable(f"note: {sentence}"), file=sys.stderr)
+    print(printable(f"note: {sentence}"), file=sys.stderr)
 
 
 def _show_json(value: Any) -> None:
@@ -263,15 +214,10 @@ def _console() -> Console:
     return Console(width=None if fixed else PIPE_WIDTH, highlight=False)
 
 
-def _printable(text: str) -> str:
-    """Text that cannot control the terminal: parts of it came from a file."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
-
-
 def _cell(value: Any, style: str = "", limit: int | None = MAX_CELL) -> Text:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return Text("")
-    text = number(value) if isinstance(value, float) else _printable(str(value))
+    text = number(value) if isinstance(value, float) else printable(str(value))
     return Text(text if limit is None or len(text) <= limit else text[: limit - 1] + "…", style=style)
 
 

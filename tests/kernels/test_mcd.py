@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from sklearn.covariance import MinCovDet
 
 from odkit.kernels.cpu import mcd
+from odkit.kernels.cpu.mcd_starts import median_and_spread
+from odkit.kernels.cpu.mcd_steps import Search
 from tests import naive
 
 
@@ -74,7 +76,7 @@ def test_no_larger_than_scikit_learn(n, d, share):
 def test_many_rows_end_as_low_as_from_the_clean_rows():
     X = contaminated(1, 9000, 8, share=0.3, shift=3.0)
     h = mcd.default_size(9000, 8)
-    search = mcd._Search(X, h, 0.0)
+    search = Search(X, h, 0.0)
     oracle = search.descend(search.estimate(np.arange(2700, 9000)))
     assert mcd.mcd(X, h).logdet <= oracle.logdet + 1e-4
 
@@ -127,7 +129,7 @@ def test_rows_on_a_hyperplane_are_no_answer():
     X[:120, 3] = X[:120, 1] - X[:120, 2]
     with pytest.raises(mcd.DegenerateError, match=r"across columns 1, 2, 3, .*\('mcd', 0\.05\)") as error:
         mcd.robust_rows(X)
-    normal = error.value.normal / mcd._median_and_spread(X)[1]
+    normal = error.value.normal / median_and_spread(X)[1]
     np.testing.assert_allclose(normal / normal[3], [0, -1, 1, 1], atol=1e-6)
     rows, support = mcd.robust_rows(X, ridge=0.05)
     assert np.isfinite(rows).all()

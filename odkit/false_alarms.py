@@ -52,6 +52,11 @@ class FalseAlarms(Mergeable):
             return "contamination"
         return "loo" if self.threshold == "auto" else self.threshold
 
+    def _fit(self, X: NDArray) -> None:
+        super()._fit(X)
+        if not hasattr(self, "partial_fit"):  # no block will follow, so no rows are kept
+            del self._stats, self._sample
+
     def _fit_score(self, X: NDArray) -> NDArray:
         rule = self._rule()
         self.loo_distances_ = None

@@ -1,8 +1,6 @@
 """Every detector of the registry keeps the contract: scikit-learn's checks and the laws of the house."""
 
-import copy
 import pickle
-import threading
 
 import numpy as np
 import pandas as pd
@@ -16,6 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit.decide.thresholds import tukey
 from odkit.scores import anomaly_score, explain
+from tests.laws import check_copies_score_alike, check_threads_share_one_model
 from tests.registry import DETECTORS, name
 
 detectors = pytest.mark.parametrize("detector", DETECTORS, ids=name)
@@ -115,28 +114,13 @@ def test_a_planted_outlier_comes_first(detector, data):
 @detectors
 def test_pickles_and_copies_score_alike(detector, data):
     train, test = data
-    fitted = clone(detector).fit(train)
-    expected = fitted.score_samples(test)
-    for twin in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
-        np.testing.assert_array_equal(twin.score_samples(test), expected)
+    check_copies_score_alike(clone(detector).fit(train), test)
 
 
 @detectors
 def test_threads_share_one_model(detector, data):
     train, test = data
-    fitted = clone(detector).fit(train)
-    expected, results = fitted.score_samples(test), [None] * 8
-
-    def score(i):
-        results[i] = fitted.score_samples(test)
-
-    threads = [threading.Thread(target=score, args=(i,)) for i in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for result in results:
-        np.testing.assert_array_equal(result, expected)
+    check_threads_share_one_model(clone(detector).fit(train), test, n_threads=8)
 
 
 @detectors

@@ -38,7 +38,17 @@ class Random(Detector):
         return np.frombuffer(b"".join(words), dtype=np.uint64) / 2.0**64
 
 
-class RandomSteps(Detector):
+class _Untaught(Detector):
+    """Base of those that learn nothing from their rows."""
+
+    def __init__(self, *, contamination: float = 0.1):
+        self.contamination = contamination
+
+    def _fit(self, X: NDArray) -> None:
+        pass
+
+
+class RandomSteps(_Untaught):
     """For series: a number drawn for each step, whatever its value; `Random` would give a flat stretch one score.
 
     Notes
@@ -53,17 +63,11 @@ class RandomSteps(Detector):
     array([0.262, 0.298])
     """
 
-    def __init__(self, *, contamination: float = 0.1):
-        self.contamination = contamination
-
-    def _fit(self, X: NDArray) -> None:
-        pass
-
     def _score(self, X: NDArray) -> NDArray:
         return np.random.default_rng(len(X)).random(len(X))
 
 
-class Constant(Detector):
+class Constant(_Untaught):
     """The same score for every row: what ties are worth under a metric.
 
     Notes
@@ -77,12 +81,6 @@ class Constant(Detector):
     >>> Constant().fit([[1.0], [2.0]]).score_samples([[7.0], [8.0]])
     array([0., 0.])
     """
-
-    def __init__(self, *, contamination: float = 0.1):
-        self.contamination = contamination
-
-    def _fit(self, X: NDArray) -> None:
-        pass
 
     def _score(self, X: NDArray) -> NDArray:
         return np.zeros(len(X))

@@ -197,26 +197,13 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
         return self.subspace is not None and self._shrinkage() == "ledoit_wolf"
 
     def _start(self) -> None:
-        kinds_of = {"shrinkage": (("ridge",), np.inf), "robust": (("mcd",), 1.0), "subspace": (("pca", "npca"), 1.0)}
-        for name, (kinds, top) in kinds_of.items():
-            pair = getattr(self, name)
-            if isinstance(pair, tuple) and not (
-                len(pair) == 2 and pair[0] in kinds and isinstance(pair[1], int | float) and 0 < pair[1] <= top
-            ):
-                allowed = f"a pair of {' or '.join(map(repr, kinds))} and a number in (0, {top:g}]"
-                raise ValueError(f"Mahalanobis: {name}={pair!r} is not {allowed}")
-        if self.subspace is not None and self.shrinkage == "diag":
-            raise ValueError("Mahalanobis: shrinkage='diag' knows no components, so subspace must be None")
+        level.check_options("Mahalanobis", self.shrinkage, self.subspace)
+        level.check_pair("Mahalanobis", "robust", self.robust, ("mcd",), 1.0)
         if self.normalize is not None and self.n_features_in_ == 1:
             raise ValueError("Mahalanobis: normalize='l2' leaves only the signs of a single column, n_features=1")
         if self.robust and self._rule() not in ("contamination", "chi2", "split"):
             raise ValueError(f"Mahalanobis: robust='mcd' goes with threshold 'chi2' or 'split', not {self.threshold!r}")
         super()._start()
-
-    def _fit(self, X: NDArray) -> None:
-        super()._fit(X)
-        if not hasattr(self, "partial_fit"):  # no block will follow, so no rows are kept
-            del self._stats, self._sample
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
         X, support = self._prepared(X), None

@@ -208,17 +208,7 @@ class LevelMahalanobis(FalseAlarms):
         return checked
 
     def _start(self) -> None:
-        for name, kinds, top in (("shrinkage", ("ridge",), np.inf), ("subspace", ("pca", "npca"), 1.0)):
-            pair = getattr(self, name)
-            fine = not isinstance(pair, tuple) or (
-                len(pair) == 2 and pair[0] in kinds and isinstance(pair[1], Real) and 0 < float(pair[1]) <= top
-            )
-            if not fine:
-                raise ValueError(
-                    f"LevelMahalanobis: {name}={pair!r}; ({' or '.join(kinds)}, number up to {top:g}) is due"
-                )
-        if self.subspace is not None and self.shrinkage == "diag":
-            raise ValueError("LevelMahalanobis: shrinkage='diag' knows no components, so subspace must be None")
+        level.check_options("LevelMahalanobis", self.shrinkage, self.subspace)
         super()._start()
 
     def _check_state(self) -> None:
@@ -227,11 +217,6 @@ class LevelMahalanobis(FalseAlarms):
             raise ValueError(f"LevelMahalanobis: widths_ {self.widths_} do not cut {self.n_features_in_} columns")
         for one, width in zip(self.levels_, self.widths_, strict=True):
             level.check(one, width)
-
-    def _fit(self, X: NDArray) -> None:
-        super()._fit(X)
-        if not hasattr(self, "partial_fit"):  # no block will follow, so no rows are kept
-            del self._stats, self._sample
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
         parts = self._cut(X)

@@ -4,6 +4,7 @@
 and `contributions`. Levels are read-only numpy on the host; k is what `kernels.on(device)` returned.
 """
 
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,20 @@ from odkit.kernels import Backend
 from odkit.kernels.cpu import shrinkage as algebra
 from odkit.kernels.cpu.moments import column_moments, merge_moments
 
-__all__ = ["Level", "check", "contributions", "distance_sq", "fit", "gather", "gradient", "left_out_sq", "merge"]
+__all__ = [
+    "Level",
+    "check",
+    "check_options",
+    "check_pair",
+    "conditional_means",
+    "contributions",
+    "distance_sq",
+    "fit",
+    "gather",
+    "gradient",
+    "left_out_sq",
+    "merge",
+]
 
 ROUNDING = 4 * np.finfo(np.float64).eps  # a spread below this share of the values is rounding
 
@@ -52,6 +66,23 @@ def check(level: Any, d: int) -> None:
             raise ValueError(f"covariance: {name} must be float64 of shape {shape}, is {array.dtype} {array.shape}")
     if not (min(level.weights.min(), level.floor) > 0 and np.isfinite(level.logdet) and 0 <= level.shrinkage <= 1):
         raise ValueError("covariance: weights and floor must be positive, logdet finite, shrinkage within [0, 1]")
+
+
+def check_options(who: str, shrinkage: Any, subspace: Any) -> None:
+    """Refuse what `fit` cannot take, on behalf of a detector of this name."""
+    check_pair(who, "shrinkage", shrinkage, ("ridge",), np.inf)
+    check_pair(who, "subspace", subspace, ("pca", "npca"), 1.0)
+    if subspace is not None and shrinkage == "diag":
+        raise ValueError(f"{who}: shrinkage='diag' knows no components, so subspace must be None")
+
+
+def check_pair(who: str, name: str, value: Any, kinds: tuple[str, ...], most: float) -> None:
+    """Refuse a tuple that is no pair of one of these words and a number in (0, most]."""
+    if isinstance(value, tuple) and not (
+        len(value) == 2 and value[0] in kinds and isinstance(value[1], Real) and 0 < float(value[1]) <= most
+    ):
+        allowed = f"a pair of {' or '.join(map(repr, kinds))} and a number in (0, {most:g}]"
+        raise ValueError(f"{who}: {name}={value!r} is not {allowed}")
 
 
 @np.errstate(over="ignore", invalid="ignore")  # `fit` names what overflowed

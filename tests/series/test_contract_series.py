@@ -1,8 +1,6 @@
 """Every series detector keeps its contract: one score per time step, nothing learned from the scored series."""
 
-import copy
 import pickle
-import threading
 
 import numpy as np
 import pandas as pd
@@ -12,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import CorrelatedVote, Discord, DynamicThreshold, anomaly_score
 from odkit.series import Interval
+from tests.laws import check_copies_score_alike, check_threads_share_one_model
 from tests.registry import SERIES, name
 
 ORDER = "a time step's score depends on its neighbours in time"
@@ -153,28 +152,13 @@ def _is_distance(fitted, test):
 @detectors
 def test_pickles_and_copies_score_alike(detector, data):
     train, test = data
-    fitted = fresh(detector).fit(train)
-    expected = fitted.score_samples(test)
-    for twin in (pickle.loads(pickle.dumps(fitted)), copy.deepcopy(fitted)):
-        np.testing.assert_array_equal(twin.score_samples(test), expected)
+    check_copies_score_alike(fresh(detector).fit(train), test)
 
 
 @detectors
 def test_threads_share_one_model(detector, data):
     train, test = data
-    fitted = fresh(detector).fit(train)
-    expected, results = fitted.score_samples(test), [None] * 4
-
-    def score(i):
-        results[i] = fitted.score_samples(test)
-
-    threads = [threading.Thread(target=score, args=(i,)) for i in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for result in results:
-        np.testing.assert_array_equal(result, expected)
+    check_threads_share_one_model(fresh(detector).fit(train), test, n_threads=4)
 
 
 @detectors

@@ -12,7 +12,9 @@ import pandas as pd
 from odkit import DynamicThreshold, SeriesConsensus, anomaly_score
 from odkit.adapters.plots import plot_series
 from odkit.datasets import load
-from odkit.metrics.series import affiliation, alarmed_fraction, delay, overlap_confusion, vus
+from odkit.metrics.affiliation import affiliation
+from odkit.metrics.events import alarmed_fraction, delay, overlap_confusion
+from odkit.metrics.vus import vus
 from odkit.series import from_timestamps, resample, to_mask
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")

@@ -12,7 +12,8 @@ import numpy as np
 from odkit import Autoregression, DynamicThreshold, MovingEnergy, SeriesConsensus, anomaly_score
 from odkit.adapters.plots import plot_series
 from odkit.datasets import load
-from odkit.metrics.series import alarmed_fraction, overlap_confusion, pooled_f1, shift_null, vus
+from odkit.metrics.events import alarmed_fraction, overlap_confusion, pooled_f1, shift_null
+from odkit.metrics.vus import vus
 from odkit.series import from_mask
 
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")

@@ -34,7 +34,7 @@ from odkit import (
     anomaly_score,
 )
 from odkit.datasets import list_cards, load
-from odkit.metrics.series import vus
+from odkit.metrics.vus import vus
 from odkit.series import estimate_period
 
 SEEDS = (0, 1, 2)

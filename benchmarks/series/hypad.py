@@ -1,6 +1,6 @@
 """HypAD on the five development groups: which part of its score earns its place.
 
-Run: python -m benchmarks.series.hypad RUN_DIR [seconds], then ... RUN_DIR average for the mean of the seeds' scores
+Run: python -m benchmarks.series.hypad RUN_DIR [seconds], then ... RUN_DIR ensembles for means of scores
 Needs the data folder (ODKIT_DATA_HOME) and torch. Results go to RUN_DIR, one file per variant, seed and group, after
 every signal; a stopped run goes on where it was. Without cells left, or after `seconds`, it prints the table of what
 is there. All cells: about half an hour on one core.
@@ -35,31 +35,40 @@ TRAINING = {"epochs": 24, "max_train_windows": 640, "learning_rate": 2e-3, "n_cr
 VARIANTS: dict[str, dict[str, Any]] = {
     "conv": {},
     "mlp": {"backbone": "mlp"},
+    "lstm": {"backbone": "lstm"},
     "conv forecast": {"task": "forecast"},
     "mlp forecast": {"backbone": "mlp", "task": "forecast"},
-    "lstm": {"backbone": "lstm"},
     "conv, untrained critic": {"n_critic": 0},
     "mlp, learned head": {"backbone": "mlp", "head": "learned"},
     "mlp, published": {"backbone": "mlp", "published": True},
+    "conv, untrained critic, window 50": {"n_critic": 0, "window": 50},
+    "conv, untrained critic, window 200": {"n_critic": 0, "window": 200},
 }
-ALL, NAB = ("SMAP", "Art", "AdEx", "AWS", "Traffic"), ("Art", "AdEx", "AWS", "Traffic")
-CELLS = [  # variant, seed, groups; what matters most first
-    ("conv", 0, ALL),
-    ("mlp", 0, ALL),
-    ("conv", 1, ALL),
-    ("conv, untrained critic", 0, ALL),
-    ("mlp, published", 0, NAB),
-    ("mlp, learned head", 0, NAB),
-    ("conv", 2, ALL),
-    ("conv forecast", 0, NAB),
-    ("mlp forecast", 0, NAB),
-    ("conv, untrained critic", 1, ALL),
-    ("conv, untrained critic", 2, ALL),
-    ("mlp", 1, ALL),
-    ("mlp", 2, ALL),
-    ("lstm", 0, ("Art",)),
+CELLS = [  # variant, seeds; what matters most first
+    ("conv", range(6)),
+    ("conv, untrained critic", range(3)),
+    ("mlp", range(3)),
+    ("mlp forecast", range(3)),
+    ("conv forecast", range(1)),
+    ("mlp, learned head", range(1)),
+    ("mlp, published", range(1)),
+    ("conv, untrained critic, window 50", range(1)),
+    ("conv, untrained critic, window 200", range(1)),
+    ("lstm", range(1)),
 ]
-KEPT = ("rec", "rec_uncertainty", "euclidean")  # whose scores are kept, to be averaged over seeds
+KEPT = ("rec", "rec_uncertainty", "euclidean")  # whose scores are kept, to be averaged over members
+
+Member = tuple[str, int]  # variant, seed
+ENSEMBLES: dict[str, list[list[Member]]] = {  # members whose scores are averaged; several such sets, where there are
+    "two of conv": [[("conv", 1), ("conv", 2)]],
+    "two of conv, untrained critic": [[("conv, untrained critic", 1), ("conv, untrained critic", 2)]],
+    "two of mlp": [[("mlp", 1), ("mlp", 2)]],
+    "two of mlp forecast": [[("mlp forecast", 1), ("mlp forecast", 2)]],
+    "conv and mlp forecast": [[("conv", seed), ("mlp forecast", seed)] for seed in (1, 2)],
+    "conv, untrained critic, and mlp forecast": [
+        [("conv, untrained critic", seed), ("mlp forecast", seed)] for seed in (1, 2)
+    ],
+}
 
 
 def measure(signal: Signal, variant: str, seed: int) -> tuple[dict[str, Any], NDArray]:
@@ -82,66 +91,98 @@ def figures(signal: Signal, score: NDArray) -> dict[str, Any]:
 def run(folder: Path, budget: float) -> None:
     """Fill the cells in their order until the time is over."""
     begin, groups = time.perf_counter(), signals()
-    for variant, seed, wanted in CELLS:
-        for group in wanted:
-            path = _path(folder, variant, seed, group)
-            done = json.loads(path.read_text()) if path.exists() else {}
-            for signal in groups[group]:
-                if signal.name in done:
-                    continue
-                if time.perf_counter() - begin > budget:
-                    return
-                done[signal.name], scores = measure(signal, variant, seed)
-                np.save(_kept(folder, variant, seed, signal), scores)
-                path.write_text(json.dumps(done))
+    for variant, seeds in CELLS:
+        for seed in seeds:
+            for group, members in groups.items():
+                done = _stored(folder, variant, seed, group)
+                for signal in members:
+                    if signal.name in done:
+                        continue
+                    if time.perf_counter() - begin > budget:
+                        return
+                    done[signal.name], scores = measure(signal, variant, seed)
+                    np.save(_kept(folder, variant, seed, signal), scores)
+                    _path(folder, variant, seed, group).write_text(json.dumps(done))
+
+
+def _plain(name: str) -> str:
+    return name.replace(", ", "-").replace(" ", "-").replace("/", "-")
 
 
 def _path(folder: Path, variant: str, seed: int, group: str) -> Path:
-    return folder / f"{variant.replace(', ', '-').replace(' ', '-')}.{seed}.{group}.json"
+    return folder / f"{_plain(variant)}.{seed}.{group}.json"
 
 
 def _kept(folder: Path, variant: str, seed: int, signal: Signal) -> Path:
-    return folder / f"{variant}.{seed}.{signal.name}.npy".replace("/", "-").replace(", ", "-").replace(" ", "-")
+    return folder / f"{_plain(variant)}.{seed}.{_plain(signal.name)}.npy"
 
 
-def averaged(folder: Path, variant: str, seeds: tuple[int, ...]) -> None:
-    """The mean of the scores of several seeds, as one detector."""
+def _stored(folder: Path, variant: str, seed: int, group: str) -> dict[str, Any]:
+    path = _path(folder, variant, seed, group)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def ensembles(folder: Path) -> None:
+    """The mean of several members' scores as one detector; mean over the sets of members (sd behind)."""
     groups = signals()
-    scores = {
-        group: [np.mean([np.load(_kept(folder, variant, seed, each)) for seed in seeds], axis=0) for each in members]
-        for group, members in groups.items()
-    }
-    print(f"{variant}: mean of the scores of seeds {seeds}")
-    for i, combination in enumerate(KEPT):
-        rows = {
-            group: [
-                {combination: figures(signal, score[i])} for signal, score in zip(members, scores[group], strict=True)
+    for name, sets in ENSEMBLES.items():
+        path = folder / f"ensemble.{_plain(name)}.{_plain(str(sets))[:80]}.json"
+        if not path.exists():
+            paths = {
+                signal.name: [[_kept(folder, *member, signal) for member in members] for members in sets]
+                for group in groups.values()
+                for signal in group
+            }
+            if not all(each.exists() for found in paths.values() for members in found for each in members):
+                continue
+            rows = [
+                {
+                    group: [
+                        _kept_figures(signal, np.mean([np.load(each) for each in paths[signal.name][i]], axis=0))
+                        for signal in signals_
+                    ]
+                    for group, signals_ in groups.items()
+                }
+                for i in range(len(sets))
             ]
-            for group, members in groups.items()
-        }
-        print(_line(combination, [_row(rows, combination)]))
+            path.write_text(json.dumps(rows))
+        print(f"{name}: {sets}")
+        for combination in KEPT:
+            print(_line(combination, [_row(row, combination) for row in json.loads(path.read_text())]), flush=True)
+
+
+def _kept_figures(signal: Signal, scores: NDArray) -> dict[str, Any]:
+    return {combination: figures(signal, score) for combination, score in zip(KEPT, scores, strict=True)}
 
 
 def table(folder: Path) -> None:
     """Per variant and combination, mean over the seeds that are complete (sd behind where there are several)."""
     print(f"{'':40} {'F1 fixed':>13} {'F1 exact':>13} alarmed  null {'VUS-ROC':>9} {'VUS-PR':>13}   VUS-PR by group")
-    for variant in VARIANTS:
-        cells = [(seed, groups) for name, seed, groups in CELLS if name == variant]
+    groups = signals()
+    for variant, seeds in CELLS:
         found = {}
-        for seed, groups in cells:
-            paths = {group: _path(folder, variant, seed, group) for group in groups}
-            if all(path.exists() for path in paths.values()):
-                found[seed] = {group: list(json.loads(path.read_text()).values()) for group, path in paths.items()}
-        if not found:
-            continue
-        signals_, groups_ = [each for seed in found.values() for group in seed.values() for each in group], cells[0][1]
-        informative = np.mean([each["norm_cv"] >= 0.01 and 0.01 <= each["norm"] <= 0.95 for each in signals_])
-        print(
-            f"{variant}: seeds {list(found)}, {len(signals_)} fits of {' '.join(groups_)}, "
-            f"{np.mean([each['seconds'] for each in signals_]):.1f} s each, norm informative on {informative:.0%}"
-        )
-        for combination in FACTORS:
-            print(_line(combination, [_row(groups, combination) for groups in found.values()]))
+        for seed in seeds:
+            stored = {group: list(_stored(folder, variant, seed, group).values()) for group in groups}
+            stored = {group: cells for group, cells in stored.items() if len(cells) == len(groups[group])}
+            if stored:
+                found[seed] = stored
+        complete = {seed: stored for seed, stored in found.items() if len(stored) == len(groups)}
+        nab = {seed: {g: c for g, c in stored.items() if g != "SMAP"} for seed, stored in found.items()}
+        parts = {
+            "all": complete,
+            "NAB": {seed: stored for seed, stored in nab.items() if len(stored) == len(groups) - 1},
+        }
+        for part, rows in parts.items():
+            if not rows or (part == "NAB" and len(rows) == len(complete)):
+                continue
+            signals_ = [each for seed in rows.values() for group in seed.values() for each in group]
+            informative = np.mean([each["norm_cv"] >= 0.01 and 0.01 <= each["norm"] <= 0.95 for each in signals_])
+            print(
+                f"{variant}: {part} groups, seeds {list(rows)}, {len(signals_)} fits, "
+                f"{np.mean([each['seconds'] for each in signals_]):.1f} s each, norm informative on {informative:.0%}"
+            )
+            for combination in FACTORS:
+                print(_line(combination, [_row(stored, combination) for stored in rows.values()]))
     print(published())
 
 
@@ -168,8 +209,8 @@ if __name__ == "__main__":
     print(machine())
     run_dir = Path(sys.argv[1])
     run_dir.mkdir(parents=True, exist_ok=True)
-    if sys.argv[2:] == ["average"]:
-        averaged(run_dir, "conv", (1, 2))
+    if sys.argv[2:] == ["ensembles"]:
+        ensembles(run_dir)
     else:
         run(run_dir, float(sys.argv[2]) if len(sys.argv) > 2 else np.inf)
         table(run_dir)

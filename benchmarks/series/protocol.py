@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from odkit import DynamicThreshold
 from odkit.datasets import list_cards, load
-from odkit.metrics.series import overlap_confusion, pooled_f1, shift_null, vus
+from odkit.metrics.events import overlap_confusion, pooled_f1, shift_null
+from odkit.metrics.vus import vus
 from odkit.series import from_mask, resample, to_mask
 
 GROUPS = {  # our name: (NAB folder, bin in seconds)

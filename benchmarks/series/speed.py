@@ -11,8 +11,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from benchmarks.timing import interleaved, machine, peak_memory, ratio, seconds
 from odkit import Autoregression, DynamicThreshold, HypAD, MovingEnergy, PolynomialResidual
-from odkit.kernels.cpu.series import matrix_profile
-from odkit.metrics.series import vus
+from odkit.kernels.cpu.matrix_profile import matrix_profile
+from odkit.metrics.vus import vus
 
 
 def walk(n: int, seed: int = 0) -> np.ndarray:

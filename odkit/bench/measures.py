@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odkit.bench.config import nearest
-from odkit.metrics import pixels, ranking, severity
-from odkit.metrics import series as events
+from odkit.metrics import events, pixels, ranking, severity
+from odkit.metrics.vus import vus
 from odkit.series.intervals import from_mask
 from odkit.series.threshold import DynamicThreshold
 
@@ -77,7 +77,7 @@ def _mapped(metric: Callable) -> Measure:
 
 @lru_cache(maxsize=4)
 def _vus(scored: Scored) -> tuple[float, float]:
-    return events.vus(scored.is_outlier, scored.anomaly_score)
+    return vus(scored.is_outlier, scored.anomaly_score)
 
 
 @lru_cache(maxsize=4)

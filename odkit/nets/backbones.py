@@ -17,6 +17,7 @@ Tensors = dict[str, torch.Tensor]
 
 WIDTH = 16  # channels of the convolutions
 UNITS = 64  # of the recurrent layers
+STEPS = 4  # of the series that one step of a recurrent layer reads or writes
 
 
 def _linear(name: str, inputs: int, outputs: int) -> dict[str, tuple[tuple[int, ...], int]]:
@@ -102,7 +103,11 @@ class Conv(NamedTuple):
 
 
 class Recurrent(NamedTuple):
-    """One LSTM of 64 units over the steps, its last state into the latent; the latent at every step into another."""
+    """One LSTM of 64 units over the series, its last state into the latent; the latent at every step into another.
+
+    Like the convolutions it moves by 4 steps of the series at once: a layer's steps wait for each other, and a quarter
+    of them costs a quarter.
+    """
 
     channels: int
     source: int
@@ -110,17 +115,19 @@ class Recurrent(NamedTuple):
     latent: int
 
     def encoder(self) -> Shapes:
-        return self._lstm("encoder", self.channels) | _linear("encoder1", UNITS, self.latent)
+        return self._lstm("encoder", STEPS * self.channels) | _linear("encoder1", UNITS, self.latent)
 
     def decoder(self) -> Shapes:
-        return self._lstm("decoder", self.latent) | _linear("decoder1", UNITS, self.channels)
+        return self._lstm("decoder", self.latent) | _linear("decoder1", UNITS, STEPS * self.channels)
 
     def encode(self, p: Tensors, x: torch.Tensor) -> torch.Tensor:
-        return _apply(p, "encoder1", self._run(p, "encoder", x.mT)[:, -1])
+        x = pad(x, (-self.source % STEPS, 0)).unflatten(2, (-1, STEPS))  # (n, channels, steps / 4, 4)
+        return _apply(p, "encoder1", self._run(p, "encoder", x.transpose(1, 2).flatten(2))[:, -1])
 
     def decode(self, p: Tensors, z: torch.Tensor) -> torch.Tensor:
-        states = self._run(p, "decoder", z[:, None].expand(-1, self.horizon, -1))
-        return torch.tanh(states @ p["decoder1.w"] + p["decoder1.b"]).mT
+        states = self._run(p, "decoder", z[:, None].expand(-1, -(-self.horizon // STEPS), -1))
+        x = (states @ p["decoder1.w"] + p["decoder1.b"]).unflatten(2, (self.channels, STEPS))
+        return torch.tanh(x.transpose(1, 2).flatten(2)[..., : self.horizon])
 
     def _lstm(self, name: str, inputs: int) -> dict[str, tuple[tuple[int, ...], int]]:
         u = UNITS

@@ -120,14 +120,14 @@ class Autoregression(SeriesDetector):
 
     def _solve(self, x: NDArray) -> NDArray:
         k = kernels.on(self.device)
-        gram, cross = map(k.numpy, k.series.autoregression_moments(k.array(x), self.order))
+        gram, cross = map(k.numpy, k.autoregression.autoregression_moments(k.array(x), self.order))
         rows = len(x) - self.order
         penalty = self.ridge * rows * max(x[self.order :].var(), VARIANCE_FLOOR)
         return np.linalg.solve(gram + penalty * np.eye(len(gram)), cross)
 
     def _residual(self, scaled: NDArray) -> NDArray:
         k = kernels.on(self.device)
-        return k.numpy(k.series.autoregression_residual(k.array(scaled), k.array(self.coef_)))
+        return k.numpy(k.autoregression.autoregression_residual(k.array(scaled), k.array(self.coef_)))
 
     def _score(self, X: NDArray) -> NDArray:
         return -self._errors(X).mean(axis=1)

@@ -19,6 +19,7 @@ __all__ = ["SeriesDetector", "is_series"]
 
 AUTO_SD = 4.0
 CHANNELS_NAMED = 3
+LARGEST = 1e140  # beyond it, and below 1 / LARGEST, squares leave float64 and every step would look alike
 
 
 class SeriesDetector(Detector):
@@ -88,6 +89,18 @@ class SeriesDetector(Detector):
         self.offset_ = self._quantile(scores)
         return scores
 
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Normality of each time step of X, shape (n_samples,): higher = more normal, in the detector's own unit."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            scores = super().score_samples(X)
+        if not np.isfinite(scores).all():
+            step = int(np.argmin(np.isfinite(scores)))
+            raise ValueError(
+                f"{type(self).__name__}: the score of step {step} is {scores[step]}: measured by the training series "
+                "its values leave float64. Rescale the training series, or cut such values off"
+            )
+        return scores
+
     def _quantile(self, scores: NDArray) -> float:
         if self.contamination == "auto":
             return float(scores.mean() - AUTO_SD * scores.std())
@@ -97,7 +110,24 @@ class SeriesDetector(Detector):
         self._check_stamps(X, reset=reset)
         if _is_flat(X) and (reset or self.n_features_in_ == 1):
             X = X.to_frame() if hasattr(X, "to_frame") else np.reshape(np.asarray(X), (-1, 1))
-        return super()._validate(X, reset=reset)
+        X = super()._validate(X, reset=reset)
+        self._check_size(X, reset=reset)
+        return X
+
+    def _check_size(self, X: NDArray, *, reset: bool) -> None:
+        """Refuse numbers whose squares overflow, and training channels whose squares all vanish."""
+        largest = np.maximum(X.max(axis=0), -X.min(axis=0)).astype(np.float64)
+        wrong = largest > LARGEST
+        if reset:
+            wrong |= (largest > 0) & (largest < 1 / LARGEST)
+        if wrong.any():
+            channel = int(np.argmax(wrong))
+            name = getattr(self, "feature_names_in_", np.arange(X.shape[1]))[channel]
+            raise ValueError(
+                f"{type(self).__name__}: the largest number in channel {name!s} is {largest[channel]:.3g}; squares of "
+                f"numbers outside of {1 / LARGEST:g} to {LARGEST:g} leave float64. Change the unit of the channel, or "
+                "mark such steps: detect(X, missing=mask)"
+            )
 
     def _check_stamps(self, X: Any, *, reset: bool) -> None:
         index = clock_of(X)

@@ -112,6 +112,6 @@ class Discord(SeriesDetector):
         for c in range(X.shape[1]):
             x = np.array(X[:, c], dtype=np.float64)
             other = None if reference is None else k.array(np.array(reference[:, c]))
-            profile = k.numpy(k.series.matrix_profile(k.array(x), self.window_, other, jobs))
+            profile = k.numpy(k.matrix_profile.matrix_profile(k.array(x), self.window_, other, jobs))
             out[:, c] = centre(profile, len(x), self.window_)
         return out

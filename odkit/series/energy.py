@@ -43,7 +43,7 @@ class MovingEnergy(SeriesDetector):
     Attributes
     ----------
     mean_, scale_ : ndarray of shape (n_channels,)
-        Training mean and population standard deviation + 1e-8.
+        Training mean and population standard deviation + 1e-8 (times the largest absolute value, where that is < 1).
     window_ : int
     offset_ : float
     n_features_in_ : int
@@ -102,7 +102,11 @@ class MovingEnergy(SeriesDetector):
         self.window_ = estimate_period(X) if self.window == "auto" else int(self.window)
         self._check_length(X, self.window_, f"window = {self.window_}")
         self.mean_ = X.mean(axis=0, dtype=np.float64)
-        self.scale_ = X.std(axis=0, dtype=np.float64) + SCALE_FLOOR
+        largest = np.abs(X).max(axis=0).astype(np.float64)
+        floor = SCALE_FLOOR * np.where(
+            largest > 0, np.minimum(largest, 1.0), 1.0
+        )  # a channel in picoamperes counts too
+        self.scale_ = X.std(axis=0, dtype=np.float64) + floor
 
     def _score(self, X: NDArray) -> NDArray:
         return -np.sqrt(self._squares(X).mean(axis=1))
@@ -112,7 +116,7 @@ class MovingEnergy(SeriesDetector):
         self._check_length(X, self.window_, f"window = {self.window_}")
         k = kernels.on(self.device)
         squares = k.numpy(
-            k.series.moving_energy(k.array(X), k.array(self.mean_), k.array(self.scale_), self.window_, self._cut())
+            k.energy.moving_energy(k.array(X), k.array(self.mean_), k.array(self.scale_), self.window_, self._cut())
         )
         place = centre if self.placement == "centre" else causal
         return place(squares, len(X), self.window_)

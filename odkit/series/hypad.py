@@ -10,12 +10,14 @@ from sklearn.utils import check_random_state
 
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit.series import hypad_factors as factors
 from odkit.series.base import SeriesDetector
-from odkit.series.hypad_factors import FACTORS, joined, norm_summary, of_steps, of_windows
 
 __all__ = ["HypAD"]
 
 CLIP = 4.0  # scaled values of a scored series; training values lie in [-1, 1]
+TRAINING = ("lambda_rec", "lambda_mse", "learning_rate", "epochs", "batch_size", "n_critic", "max_train_windows",
+            "patience")  # fmt: skip
 
 
 class HypAD(SeriesDetector):
@@ -35,37 +37,33 @@ class HypAD(SeriesDetector):
     backbone : {"conv", "lstm", "mlp"}, default="conv"
         Encoder and decoder: strided convolutions, a recurrent layer, dense layers. "mlp" is what the published
         network amounts to.
-    latent : int, default=20
     head : {"frozen", "learned"}, default="frozen"
         The linear map of windows into the ball: orthogonal and kept, or trained.
-    head_dim : int, default=32
-        Dimensions of the ball.
+    latent, head_dim : int, default=20, 32
+        Numbers between encoder and decoder, and dimensions of the ball.
     clip_r : float, default=2.0
         Longest tangent vector; points then have norm at most tanh(clip_r).
     combination : {"rec", "euclidean", "critic", "mult", "uncertainty", "rec_uncertainty"}, default="rec"
         Which factors the score multiplies (see Notes).
     lambda_rec, lambda_mse : float, default=10.0, 1.0
         Weights of the distance in the ball and of the squared error in the loss.
-    learning_rate : float, default=2e-3
-    epochs : int, default=24
-    batch_size : int, default=128
+    learning_rate, epochs, batch_size : default=2e-3, 24, 128
     n_critic : int, default=3
         Minibatches for the critic per minibatch for the rest; 0 leaves the critic untrained and its loss out.
     max_train_windows : int, default=640
         Windows that make an epoch, where there are more; drawn anew each time.
     patience : int, optional
-        Hold out the last tenth of the training windows, keep the weights with the least loss on them, and stop when
-        no epoch has lowered it for so many epochs. None: train all epochs.
+        Hold out the last tenth of the training windows, keep the weights of least loss on them, stop after so many
+        epochs without a lower one. None: train all epochs.
     published : bool, default=False
-        Train and measure as the published code does, for comparison; the defects are in docs/decisions/065. It needs
-        `task="reconstruct"` and ignores `head`, `head_dim`, `clip_r` and `lambda_mse`.
+        Train and measure as the published code does, defects included (docs/decisions/065): for comparison. Only
+        "reconstruct", without `head`, `head_dim`, `clip_r` and `lambda_mse`.
     contamination : float in (0, 0.5] or "auto", default="auto"
         Moves `offset_` only: a share of the training steps, or mean - 4 standard deviations of their scores.
     verbose : bool, default=False
         Log the loss of every epoch (logger "odkit", level INFO).
     device : str, default="cpu"
-        Where to train and to score: "cpu", "cuda", "cuda:1". A fitted model scores on the cpu after
-        `set_params(device="cpu")`.
+        Where to train and to score: "cpu", "cuda", "cuda:1"; a fitted model may be moved by `set_params`.
     random_state : int, RandomState or None, default=None
         On one device, torch version and thread count equal seeds give equal bits.
 
@@ -122,7 +120,7 @@ class HypAD(SeriesDetector):
         "head": [StrOptions({"frozen", "learned"})],
         "head_dim": [Interval(Integral, 1, None, closed="left")],
         "clip_r": [Interval(Real, 0, None, closed="neither")],
-        "combination": [StrOptions(set(FACTORS))],
+        "combination": [StrOptions(set(factors.FACTORS))],
         "lambda_rec": [Interval(Real, 0, None, closed="left")],
         "lambda_mse": [Interval(Real, 0, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -200,9 +198,7 @@ class HypAD(SeriesDetector):
         """Part of each channel in the anomaly score, (n_samples, n_channels): by its share of the squared error."""
         check_is_fitted(self)
         steps, squares = self._errors(self._validate(X, reset=False))
-        total = squares.sum(axis=1, keepdims=True)
-        share = np.divide(squares, total, out=np.full_like(squares, 1 / squares.shape[1]), where=total > 0)
-        return joined(steps, self.usual_, self._factors())[:, None] * share
+        return self._joined(steps)[:, None] * factors.channel_shares(squares)
 
     def _fit_score(self, X: NDArray) -> NDArray:
         self.__dict__.pop("usual_", None)  # a failed fit: no model
@@ -214,48 +210,41 @@ class HypAD(SeriesDetector):
             from odkit.nets.adversarial import fit_networks
         except ModuleNotFoundError as error:
             raise ImportError("HypAD needs torch, which is missing: pip install 'odkit[torch]'") from error
-        X = X.astype(np.float64)
-        low, high = X.min(axis=0), X.max(axis=0)
-        self.location_ = low / 2 + high / 2
-        self.scale_ = np.where(high > low, high / 2 - low / 2, 1.0)
+        self.location_, self.scale_ = factors.middle_and_half(X)
         log = logging.getLogger("odkit").info
         self.weights_, self.critic_, history = fit_networks(
             self._plan(),
             self._scaled(X),
-            epochs=self.epochs,
-            max_train_windows=self.max_train_windows,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            patience=self.patience,
             device=kernels.on(self.device).device,
             seed=check_random_state(self.random_state).randint(2**31 - 2),
             progress=(lambda step, loss: log("HypAD: step %d, loss %.6g", step, loss[0])) if self.verbose else None,
-            lambda_rec=self.lambda_rec,
-            lambda_mse=self.lambda_mse,
-            n_critic=self.n_critic,
+            **{name: getattr(self, name) for name in TRAINING},
         )
         self.loss_curve_, self.validation_curve_ = history.loss_curve, history.validation_curve
-        found = of_windows(*self._model(), self._scaled(X), kernels.on(self.device).device)
+        found = self._of_windows(X)
         self.critic_level_ = float(np.median(found["critic"]))
-        steps = of_steps(self._plan(), found, self.critic_level_)
-        self.uncertainty_ = 1 - steps["certainty"]
-        norm = norm_summary(found["norm"], self.combination)
+        norm = factors.norm_summary(found["norm"], self.combination)
         self.norm_mean_, self.norm_cv_, self.uncertainty_informative_ = norm
+        steps = factors.of_steps(self._plan(), found, self.critic_level_)
+        self.uncertainty_ = 1 - steps["certainty"]
         self.usual_ = {name: (float(values.mean()), float(values.std())) for name, values in steps.items()}
-        return -joined(steps, self.usual_, self._factors())
+        return -self._joined(steps)
 
     def _score(self, X: NDArray) -> NDArray:
-        return -joined(self._errors(X)[0], self.usual_, self._factors())
+        return -self._joined(self._errors(X)[0])
 
     def _errors(self, X: NDArray) -> tuple[dict[str, NDArray], NDArray]:
         """Errors of each step, and its squared errors (n_samples, n_channels)."""
         self._check_length(X, self.window_, f"window = {self.window_}")
-        found = of_windows(*self._model(), self._scaled(X), kernels.on(self.device).device)
-        return of_steps(self._plan(), found, self.critic_level_), found["squares"]
+        found = self._of_windows(X)
+        return factors.of_steps(self._plan(), found, self.critic_level_), found["squares"]
 
-    def _factors(self) -> tuple[str, ...]:
-        names = FACTORS[self.combination]
-        return names if self.uncertainty_informative_ else tuple(name for name in names if name != "certainty")
+    def _of_windows(self, X: NDArray) -> dict[str, NDArray]:
+        device = kernels.on(self.device).device
+        return factors.of_windows(self._plan(), self.weights_, self.critic_, self._scaled(X), device)
+
+    def _joined(self, steps: dict[str, NDArray]) -> NDArray:
+        return factors.joined(steps, self.usual_, factors.chosen(self.combination, self.uncertainty_informative_))
 
     def _scaled(self, X: NDArray) -> NDArray:
         return np.clip((X - self.location_) / self.scale_, -CLIP, CLIP)
@@ -265,6 +254,3 @@ class HypAD(SeriesDetector):
 
         net = self.task, self.backbone, self.latent
         return Plan(self.n_features_in_, self.window_, *net, self.head, self.head_dim, self.clip_r, self.published)
-
-    def _model(self) -> tuple[Any, dict[str, NDArray], dict[str, NDArray]]:
-        return self._plan(), self.weights_, self.critic_

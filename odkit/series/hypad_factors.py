@@ -9,7 +9,17 @@ from numpy.typing import NDArray
 
 from odkit.series.windows import unroll
 
-__all__ = ["FACTORS", "UncertaintyUninformativeWarning", "joined", "norm_summary", "of_steps", "of_windows"]
+__all__ = [
+    "FACTORS",
+    "UncertaintyUninformativeWarning",
+    "channel_shares",
+    "chosen",
+    "joined",
+    "middle_and_half",
+    "norm_summary",
+    "of_steps",
+    "of_windows",
+]
 
 SPREAD_FLOOR = 1e-6  # errors are float32: a smaller spread is rounding
 
@@ -27,6 +37,18 @@ FACTORS = {
 
 class UncertaintyUninformativeWarning(UserWarning):
     """The norm of the predicted points is the same everywhere, so it tells nothing about certainty."""
+
+
+def middle_and_half(X: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Middle and half of the range of every channel, (C,); 1 for the half where that is 0."""
+    low, high = (extreme.astype(np.float64) for extreme in (X.min(axis=0), X.max(axis=0)))
+    return low / 2 + high / 2, np.where(high > low, high / 2 - low / 2, 1.0)
+
+
+def channel_shares(squares: NDArray) -> NDArray[np.float64]:
+    """Share of every channel in the squared error of a step, (n, C); equal shares where there is none."""
+    total = squares.sum(axis=1, keepdims=True)
+    return np.divide(squares, total, out=np.full_like(squares, 1 / squares.shape[1]), where=total > 0)
 
 
 def norm_summary(norm: NDArray, combination: str) -> tuple[float, float, bool]:
@@ -90,6 +112,11 @@ def of_steps(plan: Any, found: Mapping[str, NDArray], critic_level: float) -> di
         "euclidean": placed("euclidean", "mean"),
         "critic": np.abs(placed("critic", "median") - critic_level),
     }
+
+
+def chosen(combination: str, informative: bool) -> tuple[str, ...]:
+    """The factors of a combination, without the certainty where it tells nothing."""
+    return tuple(name for name in FACTORS[combination] if informative or name != "certainty")
 
 
 def joined(steps: Mapping[str, NDArray], usual: Mapping[str, tuple[float, float]], names: tuple[str, ...]) -> NDArray:

@@ -102,4 +102,4 @@ class PolynomialResidual(SeriesDetector):
         self._check_length(X, self.window_, f"window = {self.window_}")
         k = kernels.on(self.device)
         scaled = k.array((X - self.min_) / self.range_)
-        return k.numpy(k.series.polynomial_residual(scaled, self.window_, self.degree, self.neighbourhood))
+        return k.numpy(k.polynomial.polynomial_residual(scaled, self.window_, self.degree, self.neighbourhood))

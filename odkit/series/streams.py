@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from odkit.series.base import LARGEST
+
 __all__ = ["AutoregressionStream", "EnergyStream", "SeriesStream", "warmed"]
 
 Stream = TypeVar("Stream", bound="SeriesStream")
@@ -35,10 +37,11 @@ class SeriesStream:
             raise ValueError(
                 f"{self._name}: a step of {step.size} channels; the detector was fitted with {self._n_features}"
             )
-        if not np.isfinite(step).all():
+        wrong = ~(np.abs(step) <= LARGEST)  # NaN too
+        if wrong.any():
             raise ValueError(
-                f"{self._name}: step {self.n_steps} holds {step[~np.isfinite(step)][0]} in channel "
-                f"{int(np.argmax(~np.isfinite(step)))}; hand in the last measured value, or leave the step out"
+                f"{self._name}: step {self.n_steps} holds {step[wrong][0]} in channel {int(np.argmax(wrong))}; hand in "
+                "the last measured value, or leave the step out"
             )
         score = self._next(step)
         self.n_steps += 1

@@ -146,7 +146,7 @@ class DynamicThreshold(BaseEstimator):
         if self.mode == "fixed":
             return float(mu + self.k * sd)
         if self.mode == "exact":
-            cut = kernels.on().series.exact_threshold(w, float(self.z_min))
+            cut = kernels.on().threshold.exact_threshold(w, float(self.z_min))
         else:
             cut = _grid_cut(w, mu + sd * np.asarray(Z_GRID if self.z_grid is None else self.z_grid, dtype=np.float64))
         return float(mu + FALLBACK_SD * sd) if np.isnan(cut) else cut

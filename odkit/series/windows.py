@@ -71,7 +71,7 @@ def unroll(
             f"unroll: values have shape {values.shape}; {n} steps in windows of {window} with stride {stride} need "
             f"({len(starts)},) or ({len(starts)}, {window})"
         )
-    return kernels.on().series.unroll(values, starts, n, window, how)
+    return kernels.on().windows.unroll(values, starts, n, window, how)
 
 
 def centre(values: NDArray, n: int, window: int) -> NDArray:

@@ -38,11 +38,13 @@ def test_a_recurrent_layer_is_that_of_torch():
     net = BACKBONES["lstm"](2, 6, 6, 3)
     p = Weights({**net.encoder(), **net.decoder()}, generator())
     x = torch.randn(4, 2, 6, generator=generator(1))
-    layer = torch.nn.LSTM(2, 64, batch_first=True)
+    layer = torch.nn.LSTM(8, 64, batch_first=True)
     with torch.no_grad():
         for name, part in zip(("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), p.values(), strict=False):
             getattr(layer, name).copy_(part)
-        expected = layer(x.mT)[0][:, -1] @ p["encoder1.w"] + p["encoder1.b"]
+        first = torch.cat([torch.zeros(4, 2, 2), x[..., :2]], 2).flatten(1)  # 4 steps at once, the first ones padded
+        steps = torch.stack([first, x[..., 2:].flatten(1)], 1)
+        expected = layer(steps)[0][:, -1] @ p["encoder1.w"] + p["encoder1.b"]
         torch.testing.assert_close(net.encode(p, x), expected)
 
 

@@ -271,3 +271,25 @@ def test_every_form_of_numbers_is_taken(detector, data, form):
     expected = fresh(detector).fit(train).score_samples(train)
     scores = fresh(detector).fit(given).score_samples(given)
     np.testing.assert_allclose(scores, expected, rtol=1e-3 if form == "float32" else 1e-10, atol=1e-9)
+
+
+@detectors
+@pytest.mark.parametrize("power", [-450, -40, 40, 450])
+def test_the_unit_does_not_matter(detector, data, power):
+    train, test = data
+    once, again = (fresh(detector).fit(unit * train) for unit in (1.0, 2.0**power))
+    np.testing.assert_allclose(again.score_samples(2.0**power * test), once.score_samples(test), rtol=1e-6)
+
+
+@detectors
+@pytest.mark.parametrize("unit", [1e160, 1e-160])
+def test_numbers_whose_squares_leave_float64_are_refused(detector, data, unit):
+    train, test = data
+    with pytest.raises(ValueError, match=r"number in channel 1 is \d.*e[+-]1\d\d; squares.*Change the unit"):
+        fresh(detector).fit(train * [1, unit])
+    fitted = fresh(detector).fit(train)
+    if unit > 1:
+        with pytest.raises(ValueError, match=r"number in channel 1 is .*; squares"):
+            fitted.score_samples(test * [1, unit])
+    else:
+        assert np.isfinite(fitted.score_samples(test * [1, unit])).all()

@@ -52,3 +52,9 @@ def test_the_device_is_named_where_it_is_missing():
     x = np.random.default_rng(0).normal(size=(50, 2))
     twin = MovingEnergy(window=5, device="torch").fit(x)
     np.testing.assert_allclose(twin.score_samples(x), MovingEnergy(window=5).fit(x).score_samples(x), rtol=1e-12)
+
+
+def test_a_score_that_leaves_float64_is_refused():
+    quiet = 1e-130 * np.sin(np.arange(60))
+    with pytest.raises(ValueError, match=r"the score of step \d+ is -inf: measured by the training series"):
+        MovingEnergy(window=5).fit(quiet).score_samples(1e260 * quiet)

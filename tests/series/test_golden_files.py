@@ -6,7 +6,7 @@ import pytest
 
 from odkit import Autoregression, Discord, DynamicThreshold, MovingEnergy, PolynomialResidual, anomaly_score
 from odkit.datasets import load
-from odkit.metrics.series import vus
+from odkit.metrics.vus import vus
 from odkit.series import estimate_period, resample
 
 pytestmark = pytest.mark.data

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from odkit import HypAD, anomaly_score, model_file
 from odkit.nets.hypad import Plan
-from odkit.series.hypad_factors import FACTORS, UncertaintyUninformativeWarning, joined, of_steps, of_windows
+from odkit.series.hypad_factors import FACTORS, UncertaintyUninformativeWarning, chosen, joined, of_steps, of_windows
 
 SMALL = {"window": 12, "latent": 4, "head_dim": 6, "batch_size": 64, "n_critic": 1, "epochs": 3, "random_state": 0}
 T = np.arange(300)
@@ -44,7 +44,7 @@ def test_errors_of_windows_come_back_to_their_steps():
 @pytest.mark.parametrize("task", ["reconstruct", "forecast"])
 def test_squares_of_steps_are_means_over_windows(task):
     detector = HypAD(**{**SMALL, "task": task, "epochs": 1}).fit(WAVE)
-    plan, weights, critic = detector._model()
+    plan, weights, critic = detector._plan(), detector.weights_, detector.critic_
     found = of_windows(plan, weights, critic, detector._scaled(WAVE[:40]), "cpu")
     from odkit.nets.hypad import window_errors
 
@@ -75,7 +75,7 @@ def test_every_combination_scores_and_only_reads_the_model(fitted, combination):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UncertaintyUninformativeWarning)
         detector = HypAD(**SMALL, combination=combination).fit(WAVE)
-    expected = joined(fitted.components(burst()), fitted.usual_, detector._factors())
+    expected = joined(fitted.components(burst()), fitted.usual_, chosen(combination, detector.uncertainty_informative_))
     np.testing.assert_array_equal(anomaly_score(detector, burst()), expected)
 
 

@@ -79,6 +79,8 @@ def test_bad_steps_are_named(series):
     stream.update([1.0, 2.0])
     with pytest.raises(ValueError, match="step 1 holds nan in channel 1"):
         stream.update([1.0, np.nan])
+    with pytest.raises(ValueError, match=r"step 1 holds 1e\+200 in channel 0"):
+        stream.update([1e200, 1.0])
     assert stream.n_steps == 1
     assert MovingEnergy(window=3).fit(train[:, 0]).stream().update(1.0) < 0
 

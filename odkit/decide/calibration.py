@@ -76,7 +76,7 @@ def check_resolution(calibration: Calibration, alpha: float) -> None:
     groups, sizes = np.unique(calibration.group, return_counts=True)
     smallest, needed = 1 / (sizes.min() + 1), int(np.ceil(1 / alpha - 1 - 1e-9))
     if smallest > alpha:
-        where = "" if groups.size == 1 else f" in group {groups[sizes.argmin()]!r}"
+        where = "" if groups.size == 1 else f" in group {groups.tolist()[sizes.argmin()]!r}"
         raise ValueError(
             f"Conformal: {sizes.min()} calibration rows{where} give p-values of {smallest:.3g} at the least, so "
             f"alpha={alpha:g} could never be met; at least {needed} are needed: "

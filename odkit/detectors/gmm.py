@@ -40,8 +40,8 @@ class GMM(FittedMixture, Detector):
     ----------
     n_components : int or "auto", default=1
         Number K of Gaussians, at most the number of rows. "auto" takes the one of 1, 2, 4, 8, 16, while there are 10
-        rows to each, with the smallest BIC, and without a component that collapsed or, for "full", holds no more rows
-        than there are columns.
+        rows to each (for "full" also more rows than columns), with the smallest BIC, and without a component that
+        collapsed or, for "full", holds no more rows than there are columns.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         One covariance each, one for all, one variance per column each, one variance each.
     reg_covar : float, default=1e-6
@@ -209,7 +209,7 @@ class GMM(FittedMixture, Detector):
     def _choose(self, pass_over: Pass, sample: NDArray, n_rows: int, rng: np.random.Generator) -> None:
         """Fit by passes over all rows, wherever they are, from starts found in a sample of them."""
         settings = Settings(*(getattr(self, name) for name in Settings._fields))
-        sizes = self._sizes(n_rows)
+        sizes = self._sizes(n_rows, sample.shape[1])
         with blas.one_thread():
             run, self.bic_path_ = search(pass_over, sizes, settings, sample, n_rows, rng)
         _, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = run.mixture
@@ -224,7 +224,7 @@ class GMM(FittedMixture, Detector):
                 stacklevel=3,
             )
 
-    def _sizes(self, n_rows: int) -> list[int]:
+    def _sizes(self, n_rows: int, n_columns: int) -> list[int]:
         if self.n_components != "auto":
             if int(self.n_components) > n_rows:
                 raise ValueError(
@@ -234,7 +234,8 @@ class GMM(FittedMixture, Detector):
             return [int(self.n_components)]
         if not all(part is None for part in (self.weights_init, self.means_init, self.precisions_init)):
             raise ValueError("GMM: n_components='auto' chooses its own starts; give a number with the *_init values.")
-        return [size for size in CANDIDATES if size == 1 or n_rows >= size * ROWS_PER_COMPONENT]
+        own = n_columns + 1 if self.covariance_type == "full" else 0  # with fewer rows, a component would be singular
+        return [size for size in CANDIDATES if size == 1 or n_rows >= size * max(ROWS_PER_COMPONENT, own)]
 
     def _generator(self) -> np.random.Generator:
         return np.random.default_rng(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.lapack import dtrtri
 
 __all__ = [
     "Mixture",
@@ -71,8 +72,10 @@ def from_covariances(covariance_type: str, weights: NDArray, means: NDArray, cov
         lower = np.full(covariances.shape, np.nan)
     if not np.isfinite(lower).all():
         _check_definite(covariance_type, np.array([_is_definite(one) for one in stack]))
-    inverse = np.linalg.solve(lower, np.broadcast_to(np.eye(means.shape[1]), lower.shape))
-    return Mixture(covariance_type, weights, means, covariances, np.triu(np.swapaxes(inverse, -1, -2)))
+    # one by one: numpy would solve a batch as if it were not triangular
+    inverse = [dtrtri(one, lower=1)[0] for one in lower.reshape(-1, *lower.shape[-2:])]
+    upper = np.swapaxes(np.reshape(inverse, lower.shape), -1, -2)
+    return Mixture(covariance_type, weights, means, covariances, np.ascontiguousarray(upper))
 
 
 def from_precisions(covariance_type: str, weights: NDArray, means: NDArray, precisions: NDArray) -> Mixture:

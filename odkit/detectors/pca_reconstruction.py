@@ -4,7 +4,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import eigh
+from scipy.linalg import eigh, svd
 
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
@@ -46,7 +46,7 @@ class PCAReconstruction(Detector):
     Notes
     -----
     **Score:** minus the squared distance from the plane, in squared scaled units, at most 0.
-    **Cost:** fit O(n d^2 + d^3); score O(d n_components_) a row.
+    **Cost:** fit O(n d min(n, d)) and, with fewer columns than rows, O(d^3); score O(d n_components_) a row.
     **Source:** the eigenvectors of the covariance of the scaled rows; divisor n - 1.
 
     Examples
@@ -82,13 +82,18 @@ class PCAReconstruction(Detector):
         _, self.scale_, _ = column_scales(X, self.scaling)
         self.location_ = X.mean(axis=0)  # a plane through the mean leaves the least squared error
         Z = (X - self.location_) / self.scale_
-        variance, directions = eigh(Z.T @ Z / max(n - 1, 1))
-        self.explained_variance_ = np.maximum(variance[::-1], 0.0)
+        if n < d and not (isinstance(self.n_components, Integral) and self.n_components > n):
+            _, values, directions = svd(Z, full_matrices=False, overwrite_a=True, check_finite=False)
+            variance = np.concatenate([np.square(values) / max(n - 1, 1), np.zeros(d - n)])
+        else:
+            variance, vectors = eigh(Z.T @ Z / max(n - 1, 1))
+            variance, directions = variance[::-1], vectors.T[::-1]
+        self.explained_variance_ = np.maximum(variance, 0.0)
         self.n_components_ = int(self.n_components)
         if not isinstance(self.n_components, Integral):
             share = np.cumsum(self.explained_variance_)
             self.n_components_ = min(int(np.searchsorted(share, self.n_components * share[-1])) + 1, d - 1)
-        self.components_ = np.ascontiguousarray(directions.T[::-1][: self.n_components_])
+        self.components_ = np.ascontiguousarray(directions[: self.n_components_])
 
     def _score(self, X: NDArray) -> NDArray:
         return -self._terms(X).sum(axis=1)

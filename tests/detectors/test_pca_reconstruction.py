@@ -52,6 +52,22 @@ def test_rows_fewer_than_columns_and_constant_columns():
     np.testing.assert_allclose(anomaly_score(detector, X + np.eye(10)[9]), 1, rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_components", [0, 3, 7, 8, 11, 0.5, 0.99])
+def test_wide_rows_as_by_the_covariance(n_components):
+    X = np.random.default_rng(2).normal(size=(8, 30))
+    wide = PCAReconstruction(n_components, scaling=None).fit(X)
+    np.testing.assert_allclose(
+        wide.explained_variance_, np.sort(np.linalg.eigvalsh(np.cov(X.T)))[::-1], rtol=1e-9, atol=1e-13
+    )
+    assert wide.explained_variance_.shape == (30,)
+    np.testing.assert_allclose(wide.components_ @ wide.components_.T, np.eye(wide.n_components_), atol=1e-12)
+    if wide.n_components_ <= 7:  # beyond the rank of eight rows, directions are arbitrary
+        far = 3 * np.random.default_rng(4).normal(size=(5, 30))
+        directions = np.linalg.eigh(np.cov(X.T))[1][:, ::-1][:, : wide.n_components_]
+        rest = (far - X.mean(axis=0)) @ (np.eye(30) - directions @ directions.T)
+        np.testing.assert_allclose(anomaly_score(wide, far), (rest**2).sum(axis=1), rtol=1e-9)
+
+
 def test_bad_parameters(X):
     with pytest.raises(ValueError, match=r"n_components=6 with 5 columns; at most 5"):
         PCAReconstruction(6).fit(X)

@@ -3,6 +3,7 @@
 The one road to data larger than memory: clone, `partial_fit` a part, `merge` pairwise, whoever drives the loop.
 """
 
+import copy
 from typing import Any, Self
 
 import numpy as np
@@ -52,6 +53,7 @@ class Mergeable(Detector):
 
         The model is that of one `fit` on all rows given so far, up to rounding and up to `offset_`.
         """
+        self._refuse_compact("partial_fit")
         fresh = not hasattr(self, "_stats")
         X = self._validate(X, reset=fresh)
         if fresh:
@@ -75,6 +77,8 @@ class Mergeable(Detector):
             raise ValueError(f"{who}.merge: given {type(other).__name__}, but only another {who} can be merged")
         check_is_fitted(self)
         check_is_fitted(other)
+        self._refuse_compact("merge")
+        other._refuse_compact("merge")
         theirs = other._merge_key()
         for name, mine in self._merge_key().items():
             if mine != theirs[name]:
@@ -85,6 +89,26 @@ class Mergeable(Detector):
         self._join(other._stats, other._sample, other.n_samples_seen_)
         self.offset_ = self._sample_offset(self._sample["rows"])
         return self
+
+    def compact(self) -> Self:
+        """A copy without what only learning needs: it scores, predicts and explains to the same bits.
+
+        The statistics of the rows seen and the sampled rows stay behind, so `partial_fit` and `merge` raise ValueError;
+        `fit` starts afresh. For models that are saved to score with. The copy shares its arrays with this detector.
+        """
+        check_is_fitted(self)
+        twin = copy.copy(self)
+        for name in ("_stats", "_sample"):
+            twin.__dict__.pop(name, None)
+        return twin
+
+    def _refuse_compact(self, what: str) -> None:
+        if hasattr(self, "offset_") and not hasattr(self, "_stats"):
+            who = type(self).__name__
+            raise ValueError(
+                f"{who}.{what}: a compact {who} does not remember the rows it has seen; go on with the detector that "
+                "compact() was called on, or start afresh with fit"
+            )
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
         raise NotImplementedError

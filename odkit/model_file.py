@@ -8,7 +8,7 @@ and dicts of these, the named tuples of `RECORDS`, and other estimators that can
 
 - `_check_state(self)`: raise ValueError if the attributes, each well-formed by itself, do not fit together. It runs
   after loading. A detector whose compiled kernels check no bounds must have it: it makes a hostile file harmless.
-- `_rebuild(self)`: make again, after loading, the attributes that the class names in `_rebuilt` (a tuple of names),
+- `_rebuild(self)`: make again, after loading, the attributes that the detector names in `_rebuilt` (a tuple of names),
   which are not stored.
 
 joblib, pickle and skops work beside this file: see `docs/decisions/051-model-file.md` for what each costs.
@@ -43,6 +43,7 @@ RECORDS = {
     "Agreement": "odkit.decide.agreement",
     "Calibration": "odkit.decide.calibration",
     "Level": "odkit.kernels.level",
+    "Staircase": "odkit.kernels.cpu.staircase",
     "Summary": "odkit.kernels.cpu.ranks",
     "TailTable": "odkit.kernels.cpu.ecdf",
 }
@@ -144,7 +145,7 @@ def load(path: str | os.PathLike, *, max_bytes: int = 4 << 30) -> Any:
     ----------
     path : path of a file written by `save`
     max_bytes : int, default=4 GiB
-        A larger file is refused unread. Loading asks for no more memory than about the size of the file.
+        A larger file is refused unread. Loading asks for no more memory than a few times the size of the file.
 
     Raises
     ------
@@ -312,7 +313,7 @@ def _encode_estimator(estimator: BaseEstimator, where: str, arrays: _Members) ->
     if _class(cls.__name__) is not cls:
         raise _unstorable(where, estimator, f"model files know {', '.join(sorted(_modules()))}")
     params = estimator.get_params(deep=False)
-    state = sorted(vars(estimator).keys() - params.keys() - set(getattr(cls, "_rebuilt", ())))
+    state = sorted(vars(estimator).keys() - params.keys() - set(getattr(estimator, "_rebuilt", ())))
     unknown = [name for name in state if not _may_set(cls, name)]
     if unknown:
         raise _unstorable(

@@ -1,5 +1,7 @@
 """The road of blocks and parts, on a detector whose statistics are a count and a sum."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -69,6 +71,22 @@ def test_fit_forgets_what_was_seen(X):
     assert again.n_samples_seen_ == len(X)
     assert again.offset_ == fresh.offset_
     np.testing.assert_array_equal(again._sample["rows"], fresh._sample["rows"])
+
+
+def test_a_compact_detector_scores_alike_and_learns_no_more(X):
+    whole = Centre(random_state=0).fit(X)
+    compact = whole.compact()
+    np.testing.assert_array_equal(compact.score_samples(X[:50]), whole.score_samples(X[:50]))
+    assert (compact.offset_, compact.n_samples_seen_) == (whole.offset_, whole.n_samples_seen_)
+    assert len(pickle.dumps(compact)) < 2000 < len(pickle.dumps(whole))
+    for learn in (lambda: compact.partial_fit(X), lambda: compact.merge(whole), lambda: whole.merge(compact)):
+        with pytest.raises(ValueError, match=r"a compact Centre does not remember .*; go on with .* or start afresh"):
+            learn()
+    whole.partial_fit(X + 1)  # what it was made of learns on, alone
+    assert compact.location_ != pytest.approx(whole.location_)
+    assert compact.fit(X).partial_fit(X).n_samples_seen_ == 2 * len(X)
+    with pytest.raises(NotFittedError):
+        Centre().compact()
 
 
 def test_a_failed_fit_leaves_an_unfitted_detector(X):

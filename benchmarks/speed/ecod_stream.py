@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmarks.timing import interleaved, machine, ratio
-from odkit import ECOD, anomaly_score
+from odkit import ECOD, anomaly_score, model_file
 
 DATA_HOME = Path(os.environ.get("ODKIT_DATA_HOME", Path(__file__).resolve().parents[3] / "shared" / "data"))
 ROWS, FEATURES, GROUP = 1_000_000, 50, 100_000
@@ -80,19 +80,27 @@ def parts(detector: ECOD) -> dict[str, int]:
     moments = sum(array.nbytes for array in stats["moments"].values())
     return {
         "table": table.values.nbytes + table.costs.nbytes,
-        "keys + int32 bounds": table.values.nbytes + 16 * table.values.size,
         "summaries": summaries,
         "extremes": stats["extremes"].nbytes + moments,
         "buffer": stats["buffer"].nbytes,
         "row sample": sum(array.nbytes for array in detector._sample.values()),
         "pickle": len(pickle.dumps(detector)),
+        "file": model_bytes(detector),
+        "compact file": model_bytes(detector.compact()),
     }
+
+
+def model_bytes(detector: ECOD) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.odkit"
+        model_file.save(detector, path)
+        return path.stat().st_size
 
 
 def sizes() -> None:
     rng = np.random.default_rng(0)
     print(f"\nMB at d = {FEATURES}; the table is what scoring reads, the rest serves partial_fit, merge and offset_")
-    head = ["table", "keys + int32 bounds", "summaries", "extremes", "buffer", "row sample", "pickle"]
+    head = ["table", "summaries", "extremes", "buffer", "row sample", "pickle", "file", "compact file"]
     print(f"  {'':34}{'entries':>8}{'error':>9}  " + "  ".join(head))
     for eps in (0.01, 0.05):
         for n in (100_000, 1_000_000):
@@ -103,9 +111,15 @@ def sizes() -> None:
             for _ in range(n // 20_000):
                 streamed.partial_fit(rng.lognormal(size=(20_000, FEATURES)))
             _print_sizes(f"lognormal, {n} in blocks", eps, streamed)
+    few = 5  # features are independent of each other, so fifty take ten times the arrays of five
+    endless = ECOD(compression=0.01, random_state=0)
+    for _ in range(16_000_000 // 16_384):
+        endless.partial_fit(rng.lognormal(size=(16_384, few)))
+    size = model_bytes(endless.compact()) * FEATURES / few
+    print(f"  lognormal, 16 million in blocks of 16384, {few} features: compact file {size / 1e6:.2f} for {FEATURES}")
     exact = ECOD().fit(rng.standard_normal((100_000, FEATURES)))
-    keys, whole = exact._table.values.nbytes, len(pickle.dumps(exact))
-    print(f"  exact, 100000 rows: keys {keys / 1e6:.1f}, pickle {whole / 1e6:.1f}")
+    keys, whole = exact._table.values.nbytes, model_bytes(exact)
+    print(f"  exact, 100000 rows: keys {keys / 1e6:.1f}, file {whole / 1e6:.1f}")
 
 
 def _print_sizes(name: str, eps: float, detector: ECOD) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import DetectorTags
-from odkit.kernels.cpu import ecdf, tail_memory
+from odkit.kernels.cpu import ecdf, staircase, tail_memory
 from odkit.mergeable import Mergeable
 
 __all__ = ["ECOD"]
@@ -76,8 +76,8 @@ class ECOD(Mergeable):
     -----
     **Score:** minus the sum of -log tail probabilities, in nats; anomaly score in [0, d (log n + tail_cap)].
     **Cost:** fit O(d n log n); score O(m d log n), below a millisecond for one row; memory about one copy of X.
-    Compressed: some log(n)/compression numbers a feature to score with, some ten times that to go on learning, besides
-    at most 16,384 rows that wait and 4,096 that are sampled.
+    Compressed: some log(n)/compression numbers a feature to score with, which is all that `compact()` keeps; ten times
+    that to go on learning, besides at most 16,384 rows that wait and 4,096 that are sampled.
     **Source:** arXiv 2201.00382, Algorithm 1. Deviations: scoring is inductive (the paper and PyOD rank a new row
     within its batch), 'feature_max' is PyOD's aggregation, the tail excess is ours. Training scores equal PyOD's
     unless a column's skewness is exactly 0, where PyOD adds both tails.
@@ -114,6 +114,7 @@ class ECOD(Mergeable):
         "device": [str, None],
     }
     _merge_parameters = ("aggregation", "compression", "nan_policy")
+    _steps: staircase.Staircase | None = None
 
     def __init__(
         self,
@@ -174,15 +175,16 @@ class ECOD(Mergeable):
 
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
         if self.compression is not None:
-            table, signs, means, error = tail_memory.tail_table(stats, self.compression, n_jobs=self._jobs)
+            steps, signs, means, error = tail_memory.staircase_of(stats, self.compression, n_jobs=self._jobs)
+            table = staircase.tail_table(steps)
         else:
-            table, signs, error = stats["table"], stats["signs"], 0.0
+            steps, table, signs, error = None, stats["table"], stats["signs"], 0.0
             means = ecdf.feature_means(table) if self.nan_policy == "neutral" else np.zeros((3, table.sizes.size))
         if (table.sizes == 0).any():
             names = getattr(self, "feature_names_in_", np.arange(table.sizes.size))[table.sizes == 0]
             warnings.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0", stacklevel=2)
-        self._table, self.skewness_sign_, self._missing, self.tail_error_ = table, signs, means, error
-        self.tail_scale_ = table.scales
+        self._steps, self._table, self.skewness_sign_, self._missing = steps, table, signs, means
+        self.tail_scale_, self.tail_error_ = table.scales, error
 
     def _merge_key(self) -> dict[str, Any]:
         return {**super()._merge_key(), "dtype": str(self._table.values.dtype)}
@@ -225,25 +227,26 @@ class ECOD(Mergeable):
         k = kernels.on(self.device)
         return k, k.array(self._as_keys(X)), ecdf.TailTable(*map(k.array, self._table))
 
-    @property
-    def _jobs(self) -> int:
-        return effective_n_jobs(self.n_jobs)
-
-    @property
-    def _cap(self) -> float:
-        return 0.0 if self.tail is None else float(self.tail_cap)
+    _jobs = property(lambda self: effective_n_jobs(self.n_jobs))
+    _cap = property(lambda self: 0.0 if self.tail is None else float(self.tail_cap))
+    _rebuilt = property(lambda self: () if self._steps is None else ("_table",))
 
     def _as_keys(self, X: NDArray) -> NDArray:
         """X in the dtype of the training columns: comparing 0.1 with float32's 0.1 would lose the tie."""
         with np.errstate(over="ignore"):
             return X.astype(self._table.values.dtype, copy=False)
 
+    def _rebuild(self) -> None:
+        if self._steps is not None:
+            self._table = staircase.tail_table(self._steps)
+
     def _check_state(self) -> None:
         """Refuse a state that the compiled kernels, which check no bounds, must not see."""
-        ecdf.check_table(self._table, self.n_features_in_)
-        if self.compression is not None:
-            tail_memory.check_memory(self._stats, self.n_features_in_)
-        else:
-            ecdf.check_table(self._stats["table"], self.n_features_in_)
-        if self.skewness_sign_.shape != (self.n_features_in_,) or self._missing.shape != (3, self.n_features_in_):
+        d = self.n_features_in_
+        self._rebuild()
+        ecdf.check_table(self._table, d)
+        if hasattr(self, "_stats"):
+            exact = self.compression is None
+            ecdf.check_table(self._stats["table"], d) if exact else tail_memory.check_memory(self._stats, d)
+        if self.skewness_sign_.shape != (d,) or self._missing.shape != (3, d):
             raise ValueError("ECOD: skewness_sign_ or _missing does not fit n_features_in_")

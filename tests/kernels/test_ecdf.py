@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from odkit import kernels
-from odkit.kernels.cpu import ecdf, tail_memory
+from odkit.kernels.cpu import ecdf, staircase, tail_memory
 from tests import naive
 
 CAP = 50.0
@@ -182,7 +182,8 @@ def test_the_torch_twins_agree(dtype, form, cap, monkeypatch):
     table, signs, _ = ecdf.sorted_columns(X)
     missing = ecdf.feature_means(table)
     if form == "tabled":
-        table, signs, missing, _ = tail_memory.tail_table(tail_memory.remember(X, 0.1), 0.1)
+        steps, signs, missing, _ = tail_memory.staircase_of(tail_memory.remember(X, 0.1), 0.1)
+        table = staircase.tail_table(steps)
     there = np.where(np.isnan(Q), dtype(0), Q)
     k = kernels.on("torch")
     monkeypatch.setattr(k.ecdf, "BLOCK_CELLS", 1000)  # several blocks of rows
@@ -215,7 +216,8 @@ def test_torch_takes_a_table_without_any_value():
     pytest.importorskip("torch")
     k = kernels.on("torch")
     empty = np.full((3, 2), np.nan)
-    for table in (ecdf.sorted_columns(empty)[0], tail_memory.tail_table(tail_memory.remember(empty, 0.1), 0.1)[0]):
+    steps = tail_memory.staircase_of(tail_memory.remember(empty, 0.1), 0.1)[0]
+    for table in (ecdf.sorted_columns(empty)[0], staircase.tail_table(steps)):
         twin = table._make(map(k.array, table))
         scores = k.ecdf.tail_max(k.array(np.ones((4, 2))), twin, CAP, k.array(np.zeros((3, 2))))
         assert k.numpy(scores).tolist() == [0.0] * 4

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odkit.kernels.cpu import ecdf, ranks, tail_memory
+from odkit.kernels.cpu import ecdf, ranks, staircase, tail_memory
 
 STREAMS = {
     "normal": lambda n, rng: rng.normal(size=n),
@@ -26,6 +26,12 @@ STREAMS = {
 
 def columns(n, rng):
     return np.column_stack([make(n, rng) for make in STREAMS.values()])
+
+
+def tabled(memory, eps, **options):
+    """As `staircase_of`, but what scoring reads for the staircase."""
+    steps, *rest = tail_memory.staircase_of(memory, eps, **options)
+    return staircase.tail_table(steps), *rest
 
 
 def tree(parts, eps, rng):
@@ -52,7 +58,7 @@ def test_every_stream_and_tree_stays_within_its_error(seed, eps, fan, n_parts):
         patch.setattr(tail_memory, "FAN", fan)
         memory = tree(parts, eps, rng)
         tail_memory.check_memory(memory, X.shape[1])
-        table, signs, means, error = tail_memory.tail_table(memory, eps)
+        table, signs, means, error = tabled(memory, eps)
     ecdf.check_table(table, X.shape[1])
     true = [ecdf.tail_terms(queries, one, 0.0) for one in (exact, table)]
     worst = max(np.abs(a - b).max() for a, b in zip(*true, strict=True))
@@ -68,7 +74,7 @@ def test_without_loss_the_costs_are_the_exact_ones_to_the_bit():
     rng = np.random.default_rng(0)
     X = columns(200, rng)
     Q = np.where(np.isnan(X), 0.0, X * 1.5)
-    table, _, means, error = tail_memory.tail_table(tree(np.array_split(X, 7), 1e-6, rng), 1e-6)
+    table, _, means, error = tabled(tree(np.array_split(X, 7), 1e-6, rng), 1e-6)
     exact, _, _ = ecdf.sorted_columns(X)
     assert error == 0.0
     none = np.zeros((3, X.shape[1]))
@@ -85,7 +91,7 @@ def test_numpy_and_numba_give_the_same_bits(split, dtype, monkeypatch):
     rng = np.random.default_rng(1)
     X = columns(500, rng).astype(dtype)
     Q = np.vstack([X, X * 2, X - 1])[:-3]
-    table, signs, means, _ = tail_memory.tail_table(tail_memory.remember(X, 0.2), 0.2)
+    table, signs, means, _ = tabled(tail_memory.remember(X, 0.2), 0.2)
     results = []
     for module in (None, jit):
         monkeypatch.setattr(ecdf, "compiled", lambda *_, module=module: module)
@@ -103,8 +109,8 @@ def test_threads_and_order_change_nothing():
     X = columns(40_000, rng)
     a, b = tail_memory.remember(X[:20_000], 0.05), tail_memory.remember(X[20_000:], 0.05, n_jobs=3)
     tables = [
-        tail_memory.tail_table(tail_memory.merge_memories(a, b, 0.05), 0.05),
-        tail_memory.tail_table(tail_memory.merge_memories(b, a, 0.05, n_jobs=3), 0.05, n_jobs=3),
+        tabled(tail_memory.merge_memories(a, b, 0.05), 0.05),
+        tabled(tail_memory.merge_memories(b, a, 0.05, n_jobs=3), 0.05, n_jobs=3),
     ]
     for one, other in zip(tables[0][0], tables[1][0], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -158,7 +164,7 @@ def test_huge_and_tiny_values_have_a_skewness(size):
     X = size * np.random.default_rng(6).exponential(size=(600, 1))
     for sign in (1, -1):
         memory = tree([sign * part for part in np.split(X, 6)], 0.05, np.random.default_rng(0))
-        assert tail_memory.tail_table(memory, 0.05)[1].tolist() == [sign]
+        assert tabled(memory, 0.05)[1].tolist() == [sign]
 
 
 @pytest.mark.parametrize(
@@ -180,9 +186,7 @@ def test_a_damaged_memory_is_refused(name, spoil):
 
 
 def test_a_damaged_tabled_feature_is_refused():
-    table, _, _, _ = tail_memory.tail_table(
-        tail_memory.remember(np.random.default_rng(8).normal(size=(500, 2)), 0.1), 0.1
-    )
+    table, _, _, _ = tabled(tail_memory.remember(np.random.default_rng(8).normal(size=(500, 2)), 0.1), 0.1)
     ecdf.check_table(table, 2)
     for damaged in (
         table._replace(costs=table.costs[:-1]),
@@ -197,8 +201,6 @@ def test_a_damaged_tabled_feature_is_refused():
 def test_a_budget_grows_with_the_height_and_stays_below_eps():
     budgets = [tail_memory._budget(height, 0.1) for height in range(1, 50)]
     assert all(a < b < 0.1 for a, b in itertools.pairwise(budgets))
-    table = tail_memory.tail_table(
-        tail_memory.remember(np.random.default_rng(9).lognormal(size=(100_000, 1)), 0.01), 0.01
-    )[0]
+    table = tabled(tail_memory.remember(np.random.default_rng(9).lognormal(size=(100_000, 1)), 0.01), 0.01)[0]
     direct = ranks.summarise(np.random.default_rng(9).lognormal(size=(100_000, 1)), 0.01)
     assert table.values.size < 1.12 * direct.values.size  # a second thinning gives nearly what one would have given

@@ -51,8 +51,7 @@ class TailTable(NamedTuple):
     ----------
     values : (sum of keys,) float32 or float64
         Keys of all features one after the other, each ascending, in one of three forms: the sorted column; its distinct
-        values, where those are few enough to take no more memory; *tabled*, some of the distinct values, the smallest
-        and the largest among them (`tail_memory.py`).
+        values, where those are few enough to take no more memory; *tabled*, the steps of a `staircase.py`.
     offsets : (d + 1,) int64
         Feature j owns `values[offsets[j]:offsets[j + 1]]`.
     counts : (sum of keys + 1,) int32 or int64
@@ -61,8 +60,7 @@ class TailTable(NamedTuple):
         Where the feature's counts start, -1 for a feature kept as a sorted column, -2 for a tabled one.
     costs : float64
         Tables log(n / t), t = 0..n (t = 0 as t = 1), one per distinct number of training values. For tabled features
-        with m keys: 2 m + 1 left costs by #{keys < x} + #{keys <= x}, then as many right costs by #{keys > x} +
-        #{keys >= x}.
+        with m keys: m + 1 left costs by #{keys <= x}, then m + 1 right costs by #{keys >= x}.
     cost_offsets : (d,) int64
         Where the feature's table starts.
     sizes : (d,) int64
@@ -275,7 +273,7 @@ def _feature(table: TailTable, j: int) -> tuple[NDArray, NDArray | None, NDArray
     at = table.count_offsets[j]
     counts = None if at < 0 else table.counts[at : at + keys.size + 1]
     start = table.cost_offsets[j]
-    size = table.sizes[j] + 1 if at != TABLED else 4 * keys.size + 2
+    size = table.sizes[j] + 1 if at != TABLED else 2 * keys.size + 2
     return keys, counts, table.costs[start : start + size]
 
 
@@ -301,7 +299,7 @@ def check_table(table: TailTable, n_features: int) -> None:
     for j in range(d):
         keys, counts, costs = _feature(table, j)
         tabled = table.count_offsets[j] == TABLED
-        size = 4 * keys.size + 2 if tabled else table.sizes[j] + 1
+        size = 2 * keys.size + 2 if tabled else table.sizes[j] + 1
         require(table.cost_offsets[j] >= 0 and costs.size == size, f"costs of feature {j} are cut")
         require(np.isfinite(keys).all() and (keys[1:] >= keys[:-1]).all(), f"keys of feature {j} do not ascend")
         if tabled:
@@ -327,13 +325,12 @@ def columns_of(table: TailTable) -> list[NDArray]:
 def place_costs(table: TailTable, j: int) -> tuple[NDArray, NDArray[np.float64], NDArray[np.float64]]:
     """Distinct keys (m,) of feature j, and its left and right costs (2 m + 1,) by #{keys < x} + #{keys <= x}."""
     keys, counts, costs = _feature(table, j)
-    if table.count_offsets[j] == TABLED:
-        half = 2 * keys.size + 1
-        return keys, costs[:half], costs[half:][::-1]
-    if counts is None:
+    if counts is None and table.count_offsets[j] != TABLED:
         starts, _ = _runs(keys)
         keys, counts = keys[starts], np.append(starts, keys.size)
     place = np.arange(2 * keys.size + 1)
+    if counts is None:
+        return keys, costs[(place + 1) // 2], costs[2 * keys.size + 1 - place // 2]
     return keys, costs[counts[(place + 1) // 2]], costs[table.sizes[j] - counts[place // 2]]
 
 
@@ -371,7 +368,7 @@ def medians(table: TailTable) -> NDArray[np.float64]:
     for j, n in enumerate(table.sizes):
         keys, counts, costs = _feature(table, j)
         if n and table.count_offsets[j] == TABLED:
-            values[j] = keys[np.searchsorted(-costs[1 : 2 * keys.size : 2], -np.log(2))]
+            values[j] = keys[np.searchsorted(-costs[1 : keys.size + 1], -np.log(2))]
         elif n:
             half = (int(n) - 1) // 2
             values[j] = keys[half if counts is None else np.searchsorted(counts[1:], half, side="right")]
@@ -386,10 +383,10 @@ def _column_terms(x: NDArray, table: TailTable, j: int, cap: float) -> tuple[NDA
     below, upto = np.searchsorted(keys, x, side="left"), np.searchsorted(keys, x, side="right")
     if counts is not None:
         below, upto = counts[below], counts[upto]
-    if table.count_offsets[j] == TABLED:
-        left, right = costs[below + upto], costs[::-1][below + upto]
-    else:
-        left, right = costs[upto], costs[table.sizes[j] - below]
+    left, right = (
+        costs[upto],
+        costs[(2 * keys.size + 1 if table.count_offsets[j] == TABLED else table.sizes[j]) - below],
+    )
     if cap > 0:
         with np.errstate(over="ignore"):
             for side, outside, end, scale in (

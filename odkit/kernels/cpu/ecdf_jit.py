@@ -95,7 +95,7 @@ def _places(x, keys, counts, tabled, n, left, right, key):
     """Where the left and right costs of BLOCK values x of one feature stand, (BLOCK,) uint64 each.
 
     keys: the sorted column (counts empty), its distinct values with cumulative counts (keys.size + 1,), or, tabled,
-    some of its distinct values. left 0 is below all training values, right 0 above them.
+    ascending keys with costs of their own (n = keys.size). left 0 is below all training values, right 0 above them.
     """
     below, upto = right, left
     _lockstep(x, keys, False, below, key)
@@ -106,16 +106,11 @@ def _places(x, keys, counts, tabled, n, left, right, key):
         hit = keys[p] == x[r]
         upto[r] = below[r] + (ONE if hit else ZERO)
         hits += hit
-    if tabled:
-        for r in range(BLOCK):
-            left[r] += below[r]
-            right[r] = n - left[r]
-        return
     if counts.size > 0:
         for r in range(BLOCK):
             below[r] = counts[below[r]]
             upto[r] = counts[upto[r]]
-    elif hits > 0:
+    elif hits > 0 and not tabled:
         _lockstep(x, keys, True, upto, key)
     for r in range(BLOCK):
         right[r] = n - below[r]
@@ -158,7 +153,7 @@ def walk(
             if count_offsets[j] >= 0:
                 cumulative = counts[count_offsets[j] : count_offsets[j] + keys.size + 1]
             tabled = count_offsets[j] == TABLED
-            last = 2 * keys.size if tabled else sizes[j]
+            last = keys.size if tabled else sizes[j]
             cost = costs[cost_offsets[j] : cost_offsets[j] + last + 1]
             cost_above = costs[cost_offsets[j] + last + 1 :][: last + 1] if tabled else cost
             for start in range(0, m, BLOCK):

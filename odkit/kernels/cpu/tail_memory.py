@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from odkit.kernels.cpu import ranks
-from odkit.kernels.cpu.ecdf import TABLED, TAIL_ROWS, TailTable, centred, tail_scale, third_moment_sign
+from odkit.kernels.cpu import ranks, staircase
+from odkit.kernels.cpu.ecdf import TAIL_ROWS, centred, tail_scale, third_moment_sign
+from odkit.kernels.cpu.staircase import Staircase
 
-__all__ = ["check_memory", "merge_memories", "remember", "tail_table"]
+__all__ = ["check_memory", "merge_memories", "remember", "staircase_of"]
 
 BUFFER_ROWS = 16_384
 FAN = 8
@@ -30,10 +31,11 @@ FAN = 8
 def _budget(height: int, eps: float) -> float:
     """Error that a summary of this height may have.
 
-    The factor below 1 lets two neighbouring gaps of a height-1 summary fit into one gap of the scoring table despite
-    whole ranks: without it the table of one `fit` is a quarter larger.
+    The factor below 1 lets two neighbouring gaps of a height-1 summary fit into one step of the staircase despite whole
+    ranks: without it that of one `fit` is a quarter larger. The term in eps^2 lets one level serve both tails in the
+    middle of a feature, at any height.
     """
-    return 0.96 * eps * height / (height + 1)
+    return 0.96 * (eps - eps**2 / 2) * height / (height + 1)
 
 
 def remember(X: NDArray, eps: float, *, n_jobs: int = 1) -> dict[str, Any]:
@@ -86,15 +88,15 @@ def merge_memories(a: dict[str, Any], b: dict[str, Any], eps: float, *, n_jobs: 
     }
 
 
-def tail_table(
+def staircase_of(
     memory: dict[str, Any], eps: float, *, n_jobs: int = 1
-) -> tuple[TailTable, NDArray[np.int64], NDArray[np.float64], float]:
-    """What scoring reads.
+) -> tuple[Staircase, NDArray[np.int64], NDArray[np.float64], float]:
+    """What scoring needs.
 
     Returns
     -------
-    table : TailTable
-        Features in the tabled form, log tail probabilities within eps of the exact ones.
+    staircase : Staircase
+        Log tail probabilities within eps of the exact ones.
     signs : (d,) int64
         Sign of each feature's skewness.
     means : (3, d) float64
@@ -106,35 +108,10 @@ def tail_table(
     if len(memory["buffer"]):
         summaries.append(ranks.summarise(memory["buffer"], n_jobs=n_jobs))
     whole = ranks.merge_summaries(summaries, n_jobs=n_jobs) if len(summaries) > 1 else summaries[0]
-    whole = ranks.thin(whole, eps, n_jobs=n_jobs)
-    d = whole.sizes.size
-    costs: dict[bytes, tuple[int, NDArray]] = {}  # features of distinct values share theirs
-    cost_offsets, means, scales, size = [], [], [], 0
     low, high = memory["extremes"][0], -memory["extremes"][1, :, ::-1]
-    for j in range(d):
-        n = int(whole.sizes[j])
-        bounds = ranks.steps(whole, j)
-        key = bounds.tobytes()
-        if key not in costs:
-            costs[key] = size, _costs(bounds, n)
-            size += costs[key][1].size
-        start, (left, right) = costs[key]
-        cost_offsets.append(start)
-        means.append(_mean_costs(bounds, left, right, n))
-        scales.append(tail_scale(low[j], high[j], n))
-    table = TailTable(
-        values=whole.values,
-        offsets=whole.offsets,
-        counts=np.empty(0, np.int32),
-        count_offsets=np.full(d, TABLED, np.int64),
-        costs=np.concatenate([stripe for _, (left, right) in costs.values() for stripe in (left, right[::-1])]),
-        cost_offsets=np.array(cost_offsets, np.int64),
-        sizes=whole.sizes,
-        scales=np.array(scales).T.reshape(2, -1),
-    )
-    for array in table:
-        array.flags.writeable = False
-    return table, _signs(memory), np.array(means).T.reshape(3, -1), ranks.error(whole)
+    scales = np.array([tail_scale(low[j], high[j], int(n)) for j, n in enumerate(whole.sizes)])
+    steps, means, error = staircase.build(whole, eps, scales.T.reshape(2, -1), n_jobs=n_jobs)
+    return steps, _signs(memory), means, error
 
 
 def check_memory(memory: dict[str, Any], n_features: int) -> None:
@@ -155,23 +132,6 @@ def check_memory(memory: dict[str, Any], n_features: int) -> None:
         raise ValueError("ECOD: the stored memory of the training rows is damaged; fit again")
     for summary in summaries:
         ranks.check_summary(summary, n_features)
-
-
-def _costs(bounds: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-    """(2, 2 m + 1): left and right cost at every place of `ranks.steps`, counts estimated by sqrt(low high)."""
-    n = max(n, 1)
-    low, high = np.maximum([bounds[2], n - bounds[1]], 1), np.maximum([bounds[3], n - bounds[0]], 1)
-    # a known count passes unrounded: where nothing was dropped, costs equal those of the exact state to the bit
-    return np.log(n / np.where(low == high, low, np.sqrt(low) * np.sqrt(high)))
-
-
-def _mean_costs(bounds: NDArray[np.int64], left: NDArray, right: NDArray, n: int) -> list[float]:
-    """Mean left, right and larger cost of the training values, whose share at every place is told by mid-bounds."""
-    upto = np.zeros(left.size + 1)
-    upto[1:-1:2], upto[2:-1:2] = (bounds[0] + bounds[1])[1::2] / 2, (bounds[2] + bounds[3])[1::2] / 2
-    upto[-1] = n
-    shares = np.diff(upto) / max(n, 1)
-    return [float((shares * cost).sum()) for cost in (left, right, np.maximum(left, right))]
 
 
 def _moments(column: NDArray) -> dict[str, float]:

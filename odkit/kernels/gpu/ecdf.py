@@ -81,14 +81,13 @@ def _costs(
     upto = torch.minimum(torch.searchsorted(keys, x, right=True), lengths)
     form, start = table.count_offsets[:, None], table.cost_offsets[:, None]
     tabled = form == TABLED
-    place = below + upto
     if len(table.counts):
         counted, first = form >= 0, form.clamp(min=0)
         last = len(table.counts) - 1
         below = torch.where(counted, table.counts[(first + below).clamp(max=last)], below)
         upto = torch.where(counted, table.counts[(first + upto).clamp(max=last)], upto)
-    left = table.costs[start + torch.where(tabled, place, upto)]
-    right = table.costs[start + torch.where(tabled, 4 * lengths + 1 - place, sizes - below)]
+    left = table.costs[start + upto]
+    right = table.costs[start + torch.where(tabled, 2 * lengths + 1, sizes) - below]
     if cap > 0 and len(table.values):
         ends = table.offsets[:-1].clamp(max=len(table.values) - 1), (table.offsets[1:] - 1).clamp(min=0)
         lowest, highest = (table.values[end].double()[:, None] for end in ends)

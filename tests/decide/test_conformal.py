@@ -108,7 +108,7 @@ def test_every_group_gets_its_own_alpha():
     assert np.mean(rates[True]) == pytest.approx(0.1, abs=0.03)
     only_small = Conformal(ECOD(), group=side, alpha=0.1).fit(draw(500) * [1, 0])
     few = np.column_stack([rng.normal(size=300), np.arange(300) < 9])
-    with pytest.raises(ValueError, match="calibration rows in group 1.0 give p-values"):
+    with pytest.raises(ValueError, match=r"calibration rows in group 1\.0 give p-values"):
         Conformal(ECOD(), group=lambda X: X[:, 1], random_state=0).fit(few)
     with pytest.raises(ValueError, match=r"no calibration row in group\(s\) \[True\]"):
         only_small.p_values([[0.0, 1.0]])

@@ -61,9 +61,9 @@ def main() -> None:
         for heads in (False, True):
             names = [contestant for contestant, (two_heads, _, _) in CONTESTANTS.items() if two_heads == heads]
             contests = [Contest(CONTESTANTS[c][1], *targets[CONTESTANTS[c][2]]) for c in names]
-            by_labels, without = grade(data, list(range(options.seeds)), heads, contests, options.steps, every=50)
-            picked |= dict(zip(names, by_labels.mean(axis=1), strict=True))
-            last |= dict(zip(names, without.mean(axis=1), strict=True))
+            grades = grade(data, options.seeds, heads, contests, options.steps, every=50)
+            picked |= dict(zip(names, grades.picked.mean(axis=1), strict=True))
+            last |= dict(zip(names, grades.last.mean(axis=1), strict=True))
         graded.append([(last[contestant], picked[contestant]) for contestant in CONTESTANTS])
         cells = [f"{roc:.3f}" for roc in baselines[-1]] + [f"{last:.3f} / {picked:.3f}" for last, picked in graded[-1]]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)

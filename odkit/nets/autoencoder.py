@@ -6,9 +6,9 @@ it against autograd.
 """
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from numbers import Integral
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +18,16 @@ from torch.nn.functional import softplus
 from odkit.kernels.cpu.reconstruction import INPUT_LIMIT, VARIANCE_FLOOR
 from odkit.nets.training import History, train
 
-__all__ = ["AutoEncoderMembers", "encoder_widths", "fit_members", "loss_gradient", "predict", "reconstruction_loss"]
+__all__ = [
+    "AutoEncoderMembers",
+    "Layers",
+    "encoder_widths",
+    "fit_members",
+    "loss_gradient",
+    "predict",
+    "reconstruction_loss",
+    "room",
+]
 
 
 def encoder_widths(n_features: int, hidden: str | Sequence[int] = "auto") -> tuple[int, ...]:
@@ -62,59 +71,105 @@ def reconstruction_loss(x: torch.Tensor, mean: torch.Tensor, variance: torch.Ten
     return terms.sum(dim=(1, 2)) / x.shape[1]
 
 
+class Layers(NamedTuple):
+    """Parameters of the layers, or their gradients, as views of one vector; mean head and variance head come last.
+
+    Attributes
+    ----------
+    blocks : list of tensors (n_members, inputs + 1, outputs)
+        Weights, and in the last line biases: with a column of ones beside the inputs one product does both.
+    weights, biases : lists of views (n_members, inputs, outputs) and (n_members, 1, outputs) of the blocks
+    back : list of views (n_members, outputs, inputs) of the weights
+    """
+
+    blocks: list[torch.Tensor]
+    weights: list[torch.Tensor]
+    biases: list[torch.Tensor]
+    back: list[torch.Tensor]
+
+    @classmethod
+    def of(cls, flat: torch.Tensor, n_members: int, shapes: Sequence[tuple[int, int]]) -> "Layers":
+        """Cut a vector into layers of these (inputs, outputs)."""
+        ends = list(accumulate((n_members * (inputs + 1) * outputs for inputs, outputs in shapes), initial=0))
+        parts = [flat[start:end] for start, end in pairwise(ends)]
+        blocks = [part.view(n_members, -1, outputs) for part, (_, outputs) in zip(parts, shapes, strict=True)]
+        weights = [block[:, :-1] for block in blocks]
+        return cls(blocks, weights, [block[:, -1:] for block in blocks], [weight.mT for weight in weights])
+
+
+Inputs = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def room(layers: Layers, n_rows: int, two_heads: bool) -> Inputs:
+    """Where `loss_gradient` puts the inputs of each layer: the room with its column of ones, and the part before it."""
+    blocks = layers.blocks[:-1] if two_heads else layers.blocks
+    wholes = [block.new_ones(len(block), n_rows, block.shape[1]) for block in blocks]
+    return [(whole, whole[..., :-1]) for whole in wholes]
+
+
 def loss_gradient(
     x: torch.Tensor,
-    weights: Sequence[torch.Tensor],
-    biases: Sequence[torch.Tensor],
+    layers: Layers,
     two_heads: bool,
-    weight_gradients: Sequence[torch.Tensor],
-    bias_gradients: Sequence[torch.Tensor],
+    gradients: Layers,
+    inputs: Inputs,
     product_dtype: torch.dtype | None = None,
 ) -> torch.Tensor:
-    """Loss of each member, shape (n_members,), and its gradients written into the last two lists.
+    """Loss of each member, shape (n_members,), on rows x (n_members, n, d); its gradients are written to `gradients`.
 
-    No member's numbers enter another's. `product_dtype` is the type of the matrix products' inputs (None: as they
-    are); everything between the products keeps the type of the weights.
+    No member's numbers enter another's. `inputs` is the `room` for n rows, overwritten. `product_dtype` is the type of
+    the matrix products' inputs (None: as they are); everything between the products keeps the type of the weights.
     """
-    n = x.shape[1]
-    n_hidden = len(weights) - (2 if two_heads else 1)
-    h = [x]
-    for weight, bias in zip(weights[:n_hidden], biases[:n_hidden], strict=True):
-        h.append(_product(h[-1], weight, product_dtype).add_(bias).relu_())
-    outputs = [
-        _product(h[-1], w, product_dtype).add_(b) for w, b in zip(weights[n_hidden:], biases[n_hidden:], strict=True)
-    ]
-    residual = outputs[0].sub_(x)
+    n_hidden = len(inputs) - 1
+    scale = 1 / x.shape[1]
+    inputs[0][1].copy_(x)
+    sums = []
+    for layer in range(n_hidden):
+        sums.append(_affine(inputs, layer, layers, layer, product_dtype))
+        torch.clamp_min(sums[layer], 0, out=inputs[layer + 1][1])
+    residual = _affine(inputs, n_hidden, layers, n_hidden, product_dtype).sub_(x)
     if two_heads:
-        small = outputs[1].abs().neg_().exp_()
-        variance = torch.log1p(small).add_(outputs[1].clamp_min(0)).add_(VARIANCE_FLOOR)
+        # with v = softplus(z) + floor: 2 r / v for the mean, (1 - r^2 / v) sigmoid(z) / v for z; 2 and 1 / n come later
+        z = _affine(inputs, n_hidden, layers, n_hidden + 1, product_dtype)
+        variance = softplus(z).add_(VARIANCE_FLOOR)
         quotient = residual / variance
         squares = residual.mul_(quotient)
-        loss = (squares.sum(dim=(1, 2)) + variance.log().sum(dim=(1, 2))) / n
-        slope = outputs[1].sigmoid_().div_(variance).mul_(1 / n)  # d log v / dz
-        deltas = [quotient.mul_(2 / n), squares.neg_().add_(1).mul_(slope)]
+        slope = z.sigmoid_().div_(variance)
+        slope.addcmul_(slope, squares, value=-1)
+        terms = variance.log_().add_(squares)
+        _write(gradients, n_hidden + 1, inputs[n_hidden], slope, scale, product_dtype)
+        _write(gradients, n_hidden, inputs[n_hidden], quotient, 2 * scale, product_dtype)
+        delta = _product(slope, layers.back[n_hidden + 1], product_dtype)
+        delta.add_(_product(quotient, layers.back[n_hidden], product_dtype), alpha=2)
     else:
-        loss = residual.square().sum(dim=(1, 2)) / n
-        deltas = [residual.mul_(2 / n)]
-    back = []
-    for layer, delta in enumerate(deltas, start=n_hidden):
-        _write(h[-1], delta, weight_gradients[layer], bias_gradients[layer], product_dtype)
-        back.append(_product(delta, weights[layer].mT, product_dtype))
-    delta = back[0] if len(back) == 1 else back[0].add_(back[1])
+        terms = residual.square()
+        scale *= 2
+        _write(gradients, n_hidden, inputs[n_hidden], residual, scale, product_dtype)
+        delta = _product(residual, layers.back[n_hidden], product_dtype)
     for layer in reversed(range(n_hidden)):
-        delta = torch.ops.aten.threshold_backward(delta, h[layer + 1], 0)  # delta where the layer's output is > 0
-        _write(h[layer], delta, weight_gradients[layer], bias_gradients[layer], product_dtype)
+        delta = torch.ops.aten.threshold_backward(delta, sums[layer], 0)  # delta where the layer's sum is > 0
+        _write(gradients, layer, inputs[layer], delta, scale, product_dtype)
         if layer:
-            delta = _product(delta, weights[layer].mT, product_dtype)
-    return loss
+            delta = _product(delta, layers.back[layer], product_dtype)
+    return terms.flatten(1).sum(dim=1).div_(x.shape[1])
 
 
-def _write(h: torch.Tensor, delta: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, dtype) -> None:
+def _affine(inputs: Inputs, place: int, layers: Layers, layer: int, dtype: torch.dtype | None) -> torch.Tensor:
+    whole, part = inputs[place]
     if dtype is None:
-        torch.bmm(h.mT, delta, out=weight)
+        return torch.bmm(whole, layers.blocks[layer])
+    return _product(part, layers.weights[layer], dtype).add_(layers.biases[layer])  # biases are not rounded
+
+
+def _write(
+    gradients: Layers, layer: int, h: tuple[torch.Tensor, torch.Tensor], delta: torch.Tensor, scale: float, dtype
+) -> None:
+    whole, part = h
+    if dtype is None:
+        gradients.blocks[layer].baddbmm_(whole.mT, delta, beta=0, alpha=scale)
     else:
-        weight.copy_(_product(h.mT, delta, dtype))
-    torch.sum(delta, dim=1, keepdim=True, out=bias)
+        torch.mul(_product(part.mT, delta, dtype), scale, out=gradients.weights[layer])
+        torch.mul(delta.sum(dim=1, keepdim=True), scale, out=gradients.biases[layer])
 
 
 def _product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
@@ -124,8 +179,8 @@ def _product(a: torch.Tensor, b: torch.Tensor, dtype: torch.dtype | None) -> tor
 class AutoEncoderMembers:
     """Parameters of all members in one vector, and views of it as layers.
 
-    One vector makes the optimiser one call. Inside it every layer is a block (n_members, inputs, outputs), because
-    batched products want their operands in one piece. (A `torch.nn.Module` would offer `to`, which cuts such views.)
+    One vector makes the optimiser one call. Inside it every layer is a block of all members, because batched products
+    want their operands in one piece. (A `torch.nn.Module` would offer `to`, which cuts such views.)
 
     Parameters
     ----------
@@ -163,32 +218,25 @@ class AutoEncoderMembers:
         inner = [n_features, *widths, *list(widths)[-2::-1]]
         self._shapes = [*pairwise(inner), *[(inner[-1], n_features)] * (1 + two_heads)]
         flat = torch.empty(self.n_members * sum(a * b + b for a, b in self._shapes))
-        weights, biases = self._views(flat)
+        layers = self.layers(flat)
         for member, generator in enumerate(generators):
-            for weight, bias in zip(weights, biases, strict=True):
+            for weight, bias in zip(layers.weights, layers.biases, strict=True):
                 bound = weight.shape[1] ** -0.5
                 weight[member].uniform_(-bound, bound, generator=generator)
                 bias[member].uniform_(-bound, bound, generator=generator)
         owner = torch.empty_like(flat)
-        for views in self._views(owner):
-            for view in views:
-                view.copy_(torch.arange(self.n_members).view(-1, 1, 1))
+        for block in self.layers(owner).blocks:
+            block.copy_(torch.arange(self.n_members).view(-1, 1, 1))
         self.flat = flat.to(device)
         self.flat.grad = torch.zeros_like(self.flat)
         self.owner = owner.long().to(device)
-        self.weights, self.biases = self._views(self.flat)
-        self._weight_gradients, self._bias_gradients = self._views(self.flat.grad)
+        self._layers, self._gradients = self.layers(self.flat), self.layers(self.flat.grad)
+        self.weights, self.biases = self._layers.weights, self._layers.biases
+        self._rooms: dict[int, Inputs] = {}  # by number of rows: a training has batches of two sizes at most
 
-    def _views(self, flat: torch.Tensor) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        weights: list[torch.Tensor] = []
-        biases: list[torch.Tensor] = []
-        start = 0
-        for inputs, outputs in self._shapes:
-            for size, views in ((inputs, weights), (1, biases)):
-                stop = start + self.n_members * size * outputs
-                views.append(flat[start:stop].view(self.n_members, size, outputs))
-                start = stop
-        return weights, biases
+    def layers(self, flat: torch.Tensor) -> Layers:
+        """Views of a vector like `flat` as this network's layers."""
+        return Layers.of(flat, self.n_members, self._shapes)
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Mean and variance for rows x (n_members, n, d)."""
@@ -200,15 +248,10 @@ class AutoEncoderMembers:
 
     def gradients(self, x: torch.Tensor) -> torch.Tensor:
         """Loss of each member, shape (n_members,); its gradient goes to `flat.grad`."""
-        return loss_gradient(
-            x,
-            self.weights,
-            self.biases,
-            self.two_heads,
-            self._weight_gradients,
-            self._bias_gradients,
-            self.product_dtype,
-        )
+        n = x.shape[1]
+        if n not in self._rooms:
+            self._rooms[n] = room(self._layers, n, self.two_heads)
+        return loss_gradient(x, self._layers, self.two_heads, self._gradients, self._rooms[n], self.product_dtype)
 
     def arrays(self) -> tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]:
         """Read-only numpy copies of `weights` and `biases`."""

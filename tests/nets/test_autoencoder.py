@@ -12,6 +12,7 @@ from odkit.nets.autoencoder import (  # noqa: E402
     loss_gradient,
     predict,
     reconstruction_loss,
+    room,
 )
 from tests import naive  # noqa: E402
 
@@ -82,16 +83,17 @@ def test_the_forward_pass_equals_stacked_single_networks():
 def test_the_gradient_equals_autograd(two_heads):
     network = members(two_heads)
     x = rows(dtype=torch.float64)
-    weights = [w.double().requires_grad_() for w in network.weights]
-    biases = [b.double().requires_grad_() for b in network.biases]
-    loss = reconstruction_loss(x, *predict(x, weights, biases, two_heads))
+    flat = network.flat.double().requires_grad_()
+    layers, ours = network.layers(flat), torch.full_like(flat, np.nan)
+    loss = reconstruction_loss(x, *predict(x, layers.weights, layers.biases, two_heads))
     loss.sum().backward()
-    ours = [torch.empty_like(w) for w in weights], [torch.empty_like(b) for b in biases]
     with torch.no_grad():
-        torch.testing.assert_close(loss_gradient(x, weights, biases, two_heads, *ours), loss)
-    for got, parameter in zip((*ours[0], *ours[1]), (*weights, *biases), strict=True):
-        torch.testing.assert_close(got, parameter.grad, rtol=1e-9, atol=1e-12)
-    assert all(float(parameter.grad.abs().max()) > 0 for parameter in (*weights, *biases))
+        inputs = room(layers, x.shape[1], two_heads)
+        for _ in range(2):  # the room is used again
+            got = loss_gradient(x, layers, two_heads, network.layers(ours), inputs)
+            torch.testing.assert_close(got, loss)
+            torch.testing.assert_close(ours, flat.grad, rtol=1e-9, atol=1e-12)
+    assert all(float(part.abs().max()) > 0 for views in network.layers(flat.grad)[1:3] for part in views)
 
 
 @heads
@@ -99,13 +101,15 @@ def test_the_gradient_equals_finite_differences(two_heads):
     network, x = members(two_heads, seeds=(3, 4)), rows(2, n=6, dtype=torch.float64)
     flat = network.flat.double()
     gradient = torch.zeros_like(flat)
-    loss_gradient(x, *network._views(flat), two_heads, *network._views(gradient))
+    layers = network.layers(flat)
+    loss_gradient(x, layers, two_heads, network.layers(gradient), room(layers, x.shape[1], two_heads))
     for place in range(flat.numel()):
         sides = []
         for sign in (1, -1):
             moved = flat.clone()
             moved[place] += sign * 1e-6
-            sides.append(reconstruction_loss(x, *predict(x, *network._views(moved), two_heads)).sum())
+            layers = network.layers(moved)
+            sides.append(reconstruction_loss(x, *predict(x, layers.weights, layers.biases, two_heads)).sum())
         np.testing.assert_allclose((sides[0] - sides[1]) / 2e-6, gradient[place], rtol=1e-5, atol=1e-7)
 
 

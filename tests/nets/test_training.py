@@ -121,7 +121,7 @@ def test_adam_with_halving_steps(X):
     network, _ = trained(X, (2,), batch_size=None, max_steps=30, lr_step=10, learning_rate=0.01)
     plain = AutoEncoderMembers(4, (3,), True, generators([2]))
     plain.flat.requires_grad_()
-    plain.weights, plain.biases = plain._views(plain.flat)
+    _, plain.weights, plain.biases, _ = plain.layers(plain.flat)
     optimizer = torch.optim.Adam([plain.flat], lr=0.01)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, 10, 0.5)
     for _ in range(30):

@@ -13,7 +13,7 @@ __all__ = ["INPUT_LIMIT", "VARIANCE_FLOOR", "apre_terms", "errors", "mean_terms"
 
 INPUT_LIMIT = 1e4  # the network sees scaled values cut at this; residuals are taken from the values themselves
 VARIANCE_FLOOR = 1e-5  # added to the softplus of the variance head, in training and in scoring
-CELLS = 1 << 18  # numbers of one layer of all members at once: 2 MiB, about a core's cache
+CELLS = 1 << 16  # numbers of one layer of all members at once: 512 KiB, so that a handful of them stay in the cache
 
 
 def reconstruct(
@@ -41,11 +41,10 @@ def reconstruct(
     n_hidden = len(layers) - (2 if two_heads else 1)
     with one_thread():
         for weight, bias in layers[:n_hidden]:
-            h = np.matmul(h, weight)
-            h += bias
+            h = _affine(h, weight, bias)
             np.maximum(h, 0.0, out=h)
-        mean, *z = (np.matmul(h, weight) + bias for weight, bias in layers[n_hidden:])
-    return mean, _softplus(z[0]) + VARIANCE_FLOOR if z else None
+        mean, *z = (_affine(h, weight, bias) for weight, bias in layers[n_hidden:])
+    return mean, _variance(z[0]) if z else None
 
 
 def mse_terms(X: NDArray, mean: NDArray) -> NDArray[np.float64]:
@@ -63,7 +62,8 @@ def apre_terms(
     d log 2 pi.
     """
     used = np.maximum(variance, min_variance)
-    deviation = np.square(X - mean)
+    deviation = X - mean
+    deviation *= deviation
     deviation /= used
     deviation *= alpha
     np.log(used, out=used)
@@ -104,5 +104,18 @@ def errors(
     return deviation, log_variance
 
 
-def _softplus(z: NDArray) -> NDArray:
-    return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
+def _affine(h: NDArray, weight: NDArray, bias: NDArray) -> NDArray:
+    out = np.matmul(h, weight)
+    out += bias
+    return out
+
+
+def _variance(z: NDArray) -> NDArray:
+    """max(z, 0) + log(1 + exp(-|z|)) + floor, in place of z but for one array."""
+    small = np.abs(z)
+    np.negative(small, out=small)
+    np.log1p(np.exp(small, out=small), out=small)
+    np.maximum(z, 0.0, out=z)
+    z += small
+    z += VARIANCE_FLOOR
+    return z

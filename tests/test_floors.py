@@ -13,7 +13,7 @@ FLOORS = {
     "frame": 4, "frame_kinds": 4, "explanations": 4, "metrics": 4, "datasets": 4, "model_file": 4, "installation": 4,
     "decide": 3, "detectors.consensus": 3, "detectors.mean_shift_scoring": 3, "detectors.portfolio": 3,
     "detectors": 2, "images": 2, "series": 2,
-    "catalog": 1, "atomic": 1, "archive": 1, "words": 1, "base": 1, "scores": 1, "mergeable": 1, "false_alarms": 1,
+    "catalog": 1, "atomic": 1, "words": 1, "base": 1, "scores": 1, "mergeable": 1, "false_alarms": 1,
     "fences": 1, "fitted_gaussian": 1, "fitted_mixture": 1, "pages": 1, "reconstruction": 1, "_sklearn": 1,
     "nets": 1, "kernels": 0,
 }  # fmt: skip

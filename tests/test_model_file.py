@@ -26,11 +26,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
 import odkit
-from odkit import model_file
 from odkit.base import Detector
 from odkit.catalog import DETECTORS as CATALOG
 from odkit.catalog import Entry
-from odkit.model_file import ModelFileError, fingerprint, inspect, load, save
+from odkit.model_file import ModelFileError, classes, fingerprint, inspect, load, save
 from odkit.scores import anomaly_score
 from tests.registry import DETECTORS, SERIES, name
 from tests.toys import Deviation
@@ -76,7 +75,7 @@ class Hoard(Detector):
 def toys(monkeypatch):
     for cls in (Deviation, Hoard):
         monkeypatch.setitem(CATALOG, cls.__name__.lower(), Entry(cls.__module__, cls.__name__, "", "", ""))
-    monkeypatch.setitem(model_file.RECORDS, "Pair", Pair.__module__)
+    monkeypatch.setitem(classes.RECORDS, "Pair", Pair.__module__)
 
 
 @pytest.fixture(scope="module")

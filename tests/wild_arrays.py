@@ -14,7 +14,8 @@ import numpy as np
 from sklearn.pipeline import make_pipeline
 
 import odkit
-from odkit import archive, model_file
+from odkit import model_file
+from odkit.model_file import archive
 
 MODELS = [
     odkit.ECOD(aggregation="paper"),

@@ -1,6 +1,6 @@
 """MeanShift against scikit-learn's NearestNeighbors alone, which is one of the three searches a mean shift needs.
 
-Run: python -m benchmarks.speed.mean_shift [--quick] [--repeats 2]     (--quick: a fifth of the rows)
+Run: python -m benchmarks.speed.mean_shift [--sizes 100000x3 100000x10 20000x100] [--repeats 2]
 
 CPU seconds on one thread, contestants in turn. The limit of a search by distances is memory and arithmetic: for many
 columns the matrix product of all pairs in float32 (`queries @ rows.T`) stands beside.
@@ -69,15 +69,15 @@ def compare(name: str, X: np.ndarray, repeats: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--sizes", nargs="+", default=["100000x3", "100000x10", "20000x100"], help="rows x columns")
     parser.add_argument("--repeats", type=int, default=2)
     options = parser.parse_args()
-    part = 5 if options.quick else 1
+    sizes = [tuple(map(int, size.split("x"))) for size in options.sizes]
     print(machine())
-    for n, d in ((100_000 // part, 3), (100_000 // part, 10), (20_000 // part, 100)):
+    for n, d in sizes:
         compare("normal", table(n, d), options.repeats)
         compare("clustered", clustered(n, d), options.repeats)
-    for n, d in ((100_000 // part, 10), (20_000 // part, 100)):
+    for n, d in sizes:
         peak = peak_memory(functools.partial(table, n, d), fit)
         print(f"\npeak memory of fit, {n} x {d}: {peak:.1f} x the data (three passes are kept: 3 x)")
 

@@ -111,7 +111,10 @@ class MeanShiftScoring(Detector):
                 f"MeanShiftScoring: {type(estimator).__name__} cannot reconstruct rows; the estimator needs either "
                 "`reconstruct` (AutoEncoder, PCAReconstruction) or `transform` and `inverse_transform` (PCA, NMF)."
             )
-        self.estimator_ = estimator.fit(X)
+        try:
+            self.estimator_ = estimator.fit(X)
+        except ValueError as error:
+            raise ValueError(f"MeanShiftScoring: the estimator cannot be fitted. {error}") from error
         mean_shift = MeanShift(
             n_neighbors=self.n_neighbors,
             n_passes=self.n_passes,

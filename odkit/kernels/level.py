@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 ROUNDING = 4 * np.finfo(np.float64).eps  # a spread below this share of the values is rounding
+NO_SQUARE = 1e-154  # squares of smaller numbers are subnormal or 0
 
 
 class Level(NamedTuple):
@@ -222,7 +223,13 @@ def _level(location: NDArray, components: NDArray | None, eigenvalues: NDArray, 
 
 def _check_spread(location: NDArray, variance: float, fourth: float) -> None:
     """`variance` is the total one, `fourth` the largest power of the values that is used."""
-    if np.sqrt(variance / len(location)) <= ROUNDING * np.abs(location).max():
+    largest = np.abs(location).max()
+    if np.sqrt(variance / len(location)) <= ROUNDING * largest:
+        if largest < NO_SQUARE:
+            raise ValueError(
+                f"covariance: all rows are equal, or their spread is below {NO_SQUARE:g} and its square vanishes in "
+                "float64; rescale the columns, or give rows that differ"
+            )
         raise ValueError("covariance: all rows are equal, so no direction has a spread to measure distances by")
     if not 0 < fourth < np.inf:
         raise ValueError(

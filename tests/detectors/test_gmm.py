@@ -313,3 +313,13 @@ def test_adbench(data_home, name):
     X = (X - X.mean(axis=0)) / np.where(spread > 0, spread, 1)
     rocs = [roc_auc_score(truth, -GMM(4, random_state=seed).fit(X).score_samples(X)) for seed in range(3)]
     assert 100 * np.mean(rocs) == pytest.approx(ADBENCH[name], abs=5)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("unit", [1e-170, 1e170])
+def test_values_without_squares_are_refused_and_nothing_else_is_heard(covariance_type, unit):
+    X = np.random.default_rng(0).normal(size=(60, 3)) * unit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(ValueError, match="leave the range of float64"):
+            GMM(2, covariance_type=covariance_type, reg_covar=0.0).fit(X)

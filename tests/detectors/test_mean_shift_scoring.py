@@ -122,3 +122,10 @@ def test_its_parts_are_detectors_in_their_own_right(X):
     detector = MeanShiftScoring(PCAReconstruction(2), contamination=0.2).fit(X)
     np.testing.assert_array_equal(detector.mean_shift_.predict(X), MeanShift(contamination=0.2).fit(X).predict(X))
     assert detector.estimator_.predict(X).shape == (len(X),)
+
+
+@pytest.mark.parametrize("X", [np.ones((20, 3)), np.zeros((1, 2))], ids=["constant", "one row"])
+def test_an_estimator_that_cannot_be_fitted_is_named_after_the_detector(X):
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=r"^MeanShiftScoring: the estimator cannot be fitted\. AutoEncoder: "):
+        MeanShiftScoring().fit(X)

@@ -289,6 +289,8 @@ def test_what_cannot_be_fitted_is_named():
         (np.full((5, 3), 0.1), "all rows are equal"),
         (np.full((50, 3), 1e9 / 3), "all rows are equal"),
         (X * 1e-90, "rescale"),
+        (X * 1e-170, "equal, or their spread is below 1e-154.*rescale"),
+        (np.zeros((5, 3)), "all rows are equal"),
         (X * 1e90, "rescale"),
         (X * 1e200, "rescale"),
         (X[:6] * 1e200, "rescale"),

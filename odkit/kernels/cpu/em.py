@@ -252,8 +252,9 @@ def _check_definite(covariance_type: str, definite: NDArray[np.bool_]) -> None:
     bad = ", ".join(str(k) for k in np.flatnonzero(~definite))
     raise SingularError(
         f"mixture: {'the shared covariance' if covariance_type == 'tied' else f'the covariance of component {bad}'} is "
-        "singular or not finite, the component has collapsed. Raise reg_covar, lower n_components, scale the columns "
-        "to similar units, or drop duplicated rows and constant columns."
+        "singular or not finite: the component has collapsed, or squares of the values leave the range of float64. "
+        "Raise reg_covar, lower n_components, scale the columns to similar units, or drop duplicated rows and constant "
+        "columns."
     )
 
 

@@ -96,7 +96,8 @@ def k_means(rows: NDArray, n_clusters: int, rng: np.random.Generator) -> tuple[N
     Distances are taken in standardised columns, so that units do not matter. Seeds that no row is nearest to (fewer
     distinct rows than clusters) keep their place and no label.
     """
-    center, spread = rows.mean(axis=0), rows.std(axis=0)
+    with np.errstate(over="ignore"):  # squares out of float64's reach: the covariances will not be finite, which raises
+        center, spread = rows.mean(axis=0), rows.std(axis=0)
     spread[spread == 0] = 1.0
     scaled = (rows - center) / spread
     means = _seeds(scaled, n_clusters, rng)
@@ -107,7 +108,8 @@ def k_means(rows: NDArray, n_clusters: int, rng: np.random.Generator) -> tuple[N
             break
         for k in np.unique(labels):
             means[k] = scaled[labels == k].mean(axis=0)
-    return labels, means * spread + center
+    with np.errstate(invalid="ignore"):
+        return labels, means * spread + center
 
 
 def from_labels(

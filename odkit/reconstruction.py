@@ -57,7 +57,7 @@ class Reconstruction:
         check_is_fitted(self)
         X = self._validate(X, reset=False)
         k, varying = kernels.on(self.device), ~self.constant_features_
-        found = k.reconstruction.reconstruct(k.array(self._scaled(X)[:, varying]), *self._network(k))
+        found = k.reconstruction.reconstruct(k.array(self._varying(self._scaled(X))), *self._network(k))
         mean = np.zeros((len(self.weights_[0]), *X.shape))
         mean[..., varying] = k.numpy(found[0])
         mean = mean * self.scale_ + self.location_
@@ -81,15 +81,23 @@ class Reconstruction:
         k, constant = kernels.on(self.device), self.constant_features_
         Z = self._scaled(X)
         weighting = self.alpha_, self.beta_, self.min_variance
-        found = k.reconstruction.errors(k.array(Z[:, ~constant]), *self._network(k), *weighting)
+        found = k.reconstruction.errors(k.array(self._varying(Z)), *self._network(k), *weighting)
+        parts = [np.asarray(k.numpy(part)) for part in found]
+        if not constant.any():
+            return parts[0], parts[1]
         # constant columns are foretold to be what they were, with a scaled variance of 1
         variance = 1.0 if self.error == "mse" else max(1.0, self.min_variance)
         deviation, log_variance = self.alpha_ * Z**2 / variance, np.full(Z.shape, self.beta_ * np.log(variance))
-        deviation[:, ~constant], log_variance[:, ~constant] = (k.numpy(part) for part in found)
+        deviation[:, ~constant], log_variance[:, ~constant] = parts
         return deviation, log_variance
 
     def _scaled(self, X: NDArray) -> NDArray[np.float64]:
         return (X - self.location_) / self.scale_
+
+    def _varying(self, Z: NDArray) -> NDArray[np.float64]:
+        """The columns that varied in training; a copy by a mask alone would lie in the order of columns."""
+        constant = self.constant_features_
+        return np.ascontiguousarray(Z[:, ~constant]) if constant.any() else Z
 
     def _network(self, k: kernels.Backend) -> tuple[list, list, bool]:
         return [k.array(w) for w in self.weights_], [k.array(b) for b in self.biases_], self.error != "mse"

@@ -212,7 +212,7 @@ class AutoEncoder(Reconstruction, Detector):
             raise ImportError("AutoEncoder needs torch, which is missing: pip install 'odkit[torch]'") from error
         self.alpha_, self.beta_ = {"mse": (1.0, 0.0), "pre": (1.0, 1.0), "apre": (self.alpha, self.beta)}[self.error]
         log = logging.getLogger("odkit").info
-        Z = self._scaled(X)[:, ~self.constant_features_]
+        Z = self._varying(self._scaled(X))
         weights, biases, history = fit_members(
             Z,
             two_heads=self.error != "mse",

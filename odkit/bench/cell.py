@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import psutil
 from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from odkit.atomic import whole_file
@@ -173,7 +174,7 @@ def _run(task: Task) -> dict[str, Any]:
     }
     _declared(task, facts)
     detector = _built(task)
-    if prepared.train.ndim > 2 and not hasattr(detector, "anomaly_map"):
+    if prepared.train.ndim > 2 and _takes_rows(detector):
         prepared = prepared.as_rows(protocol.scaler, protocol.dtype)
     scores, figures = _fit_and_score(detector, prepared)
     facts |= figures
@@ -218,6 +219,13 @@ def _built(task: Task) -> Any:
         return build(task.path, task.params, task.seed if task.seeded else None)
     except ImportError as error:
         raise Unsupported(f"cannot be built: {type(error).__name__}: {error}") from error
+
+
+def _takes_rows(detector: Any) -> bool:
+    """Whether images must come as rows of pixels; a pipeline's tags do not tell what its first step takes."""
+    first = detector[0] if isinstance(detector, Pipeline) else detector
+    tags = getattr(first, "__sklearn_tags__", None)
+    return tags is None or bool(tags().input_tags.two_d_array)
 
 
 def _fit_and_score(detector: Any, prepared: Prepared) -> tuple[NDArray, dict[str, Any]]:

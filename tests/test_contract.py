@@ -45,9 +45,31 @@ def test_a_score_does_not_depend_on_the_batch(detector, data):
     together = fitted.score_samples(test)
     alone = np.concatenate([fitted.score_samples(row[None]) for row in test])
     crowd = fitted.score_samples(np.vstack([test, np.tile(test[17], (100, 1)), 50 * test]))[: len(test)]
-    np.testing.assert_allclose(alone, together, rtol=1e-10)
-    np.testing.assert_allclose(crowd, together, rtol=1e-10)
-    np.testing.assert_allclose(fitted.score_samples(test[::-1])[::-1], together, rtol=1e-10)
+    np.testing.assert_array_equal(alone, together)
+    np.testing.assert_array_equal(crowd, together)
+    np.testing.assert_array_equal(fitted.score_samples(test[::-1])[::-1], together)
+
+
+@detectors
+@pytest.mark.parametrize("d", [1, 13])
+def test_no_size_order_layout_or_thread_of_a_batch_changes_a_bit(detector, d):
+    """Matrix products take other loops for other shapes, and sums of one row other orders: none may show."""
+    rng = np.random.default_rng(d)
+    mix = rng.normal(size=(d, d)) + 2 * np.eye(d)
+    train, test = rng.normal(size=(200, d)) @ mix + 3, rng.normal(size=(1001, d)) @ mix * 1.5 + 3
+    fitted = clone(detector)
+    if isinstance(getattr(detector, "n_components", None), int):
+        fitted.set_params(n_components=1)
+    fitted.fit(train)
+    together = fitted.score_samples(test)
+    for size in (1, 7, 100):
+        parts = [fitted.score_samples(test[start : start + size]) for start in range(0, min(20 * size, 1001), size)]
+        np.testing.assert_array_equal(np.concatenate(parts), together[: 20 * size], err_msg=f"batches of {size}")
+    np.testing.assert_array_equal(fitted.score_samples(test[:1000]), together[:1000])
+    np.testing.assert_array_equal(fitted.score_samples(test[::-1])[::-1], together)
+    np.testing.assert_array_equal(fitted.score_samples(np.asfortranarray(test)), together)
+    if "n_jobs" in fitted.get_params():
+        np.testing.assert_array_equal(fitted.set_params(n_jobs=3).score_samples(test), together)
 
 
 @detectors

@@ -211,9 +211,9 @@ class Consensus(Detector):
 
     def _combine(self, nats: NDArray) -> NDArray:
         if self.combine == "mean":
-            return nats @ self.weights_
+            return np.vecdot(nats, self.weights_)  # row by row: a product with a vector takes rows in groups
         if self.combine == "rms":
-            return np.sqrt(nats**2 @ self.weights_)
+            return np.sqrt(np.vecdot(nats**2, self.weights_))
         return nats.max(axis=1) if self.combine == "max" else np.median(nats, axis=1)
 
     def _given_weights(self, raw: NDArray) -> NDArray:

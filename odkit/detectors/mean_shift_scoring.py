@@ -15,7 +15,7 @@ from odkit.kernels.cpu.reconstruction import mean_terms
 
 __all__ = ["MeanShiftScoring"]
 
-ROWS = 8192  # rows reconstructed at once
+ROWS = 8160  # rows reconstructed at once
 
 
 class MeanShiftScoring(Detector):

@@ -8,6 +8,7 @@ from scipy.linalg import eigh, svd
 
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
+from odkit.kernels.cpu.blas import row_product
 from odkit.kernels.cpu.reconstruction import mse_terms
 from odkit.kernels.cpu.scaling import column_scales
 
@@ -118,4 +119,4 @@ class PCAReconstruction(Detector):
         return mse_terms(Z, self._project(Z))
 
     def _project(self, Z: NDArray) -> NDArray:
-        return (Z @ self.components_.T) @ self.components_
+        return row_product(row_product(Z, self.components_.T), self.components_)

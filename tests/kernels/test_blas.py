@@ -1,10 +1,12 @@
-"""The limit on BLAS threads holds inside, is gone outside, and survives threads and errors."""
+"""The limit on BLAS threads holds inside, is gone outside, survives threads and errors; rows of products are exact."""
 
 import threading
 
+import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from odkit.kernels.cpu import blas
 from odkit.kernels.cpu.blas import one_thread
 
 
@@ -63,3 +65,27 @@ def test_overlapping_threads_leave_the_number_they_found():
     assert counts() == before
     with one_thread():  # nobody holds it any more
         assert counts() == {1}
+
+
+@pytest.mark.parametrize(("d", "k"), [(1, 1), (1, 5), (5, 1), (7, 3), (50, 50), (130, 90), (3, 0)])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_row_of_a_product_does_not_know_the_others(d, k, transposed):
+    rng = np.random.default_rng(d)
+    X, W = rng.normal(size=(241, d)), rng.normal(size=(k, d)).T if transposed else rng.normal(size=(d, k))
+    whole = blas.row_product(X, W)
+    np.testing.assert_allclose(whole, X @ W, rtol=1e-12, atol=1e-12)
+    for rows in (slice(0, 1), slice(47, 48), slice(48, 50), slice(100, 241), slice(0, 96)):
+        for part in (X[rows], np.asfortranarray(X[rows])):
+            np.testing.assert_array_equal(blas.row_product(part, W), whole[rows])
+    np.testing.assert_array_equal(blas.row_product(X[::-1], W)[::-1], whole)
+    assert blas.row_product(X[:0], W).shape == (0, k)
+
+
+def test_stacks_of_products_are_products():
+    rng = np.random.default_rng(0)
+    X, W = rng.normal(size=(3, 50, 4)), rng.normal(size=(3, 4, 2))
+    for one in (X, X[0]):  # a stack, and the same rows for all
+        found = blas.row_product(one, W)
+        assert found.shape == (3, 50, 2)
+        for i in range(3):
+            np.testing.assert_array_equal(found[i], blas.row_product(X[i] if one is X else one, W[i]))

@@ -14,13 +14,14 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy.linalg.blas import dtrmm
 
-from odkit.kernels.cpu.blas import one_thread
+from odkit.kernels.cpu.blas import ROWS, one_thread, row_product, whole_blocks
 
 __all__ = ["lowrank_distance", "mahalanobis_sq", "precision_product", "row_spectrum", "scatter_spectrum"]
 
 BLOCK_CELLS = 1 << 16  # float64 numbers of a centred block: half of a one-megabyte L2 cache
-MIN_ROWS = 512
+MIN_ROWS = 11 * ROWS
 SMALL = 256  # columns up to which a second BLAS thread does not pay
+TRIANGULAR = 64  # columns from which leaving out half of a product pays for a call each block
 
 
 def row_spectrum(X: NDArray) -> tuple[NDArray, NDArray, NDArray, float]:
@@ -44,16 +45,13 @@ def scatter_spectrum(scatter: NDArray, n: int) -> tuple[NDArray, NDArray]:
 
 
 def mahalanobis_sq(X: NDArray, location: NDArray, triangle: NDArray) -> NDArray[np.float64]:
-    """|R (x - location)|^2 for each row x, with R = `triangle` (d, d) upper triangular: R'R is the precision. (n,)
-
-    A triangular product in place takes half the operations of a full one.
-    """
+    """|R (x - location)|^2 for each row x, with R = `triangle` (d, d) upper triangular: R'R is the precision. (n,)"""
     out = np.empty(len(X))
     upper = np.asfortranarray(triangle)
     with one_thread() if X.shape[1] <= SMALL else nullcontext(), np.errstate(over="ignore"):  # far beyond: inf
         for rows, Z in _centred_blocks(X, location):
-            P = dtrmm(1.0, upper, Z.T, overwrite_b=True)  # Z.T is in Fortran order, as BLAS wants it
-            np.vecdot(P.T, P.T, out=out[rows])
+            P = _triangular_product(Z, upper)
+            np.vecdot(P, P, out=out[rows])
     return out
 
 
@@ -68,8 +66,8 @@ def lowrank_distance(
     scale = 1 / np.sqrt(weights)
     with one_thread() if X.shape[1] <= SMALL else nullcontext(), np.errstate(over="ignore"):
         for rows, Z in _centred_blocks(X, location):
-            P = Z if components is None else Z @ components.T
-            residual = None if components is None or np.isinf(floor) else Z - P @ components
+            P = Z if components is None else row_product(Z, components.T)
+            residual = None if components is None or np.isinf(floor) else Z - row_product(P, components)
             P = P * scale
             np.vecdot(P, P, out=out[rows])
             if residual is not None:
@@ -87,17 +85,31 @@ def precision_product(
             if components is None:
                 np.divide(Z, weights, out=out[rows])
                 continue
-            P = Z @ components.T
-            np.matmul(P / weights, components, out=out[rows])
+            P = row_product(Z, components.T)
+            out[rows] = row_product(P / weights, components)
             if np.isfinite(floor):
-                out[rows] += (Z - P @ components) / floor
+                out[rows] += (Z - row_product(P, components)) / floor
     return out
+
+
+def _triangular_product(Z: NDArray, upper: NDArray) -> NDArray:
+    """R z for each row z of Z, which may be overwritten; a triangular product takes half the operations of a full one.
+
+    Block by block and with the last one filled up, as `row_product`: a row's bits do not depend on the others.
+    """
+    if Z.shape[1] < TRIANGULAR:
+        return row_product(Z, upper.T)
+    filled = whole_blocks(Z)
+    for start in range(0, len(filled), ROWS):
+        # transposed rows are in Fortran order, as BLAS wants them, so that it writes where it reads
+        dtrmm(1.0, upper, filled[start : start + ROWS].T, overwrite_b=True)
+    return filled[: len(Z)]
 
 
 def _centred_blocks(X: NDArray, location: NDArray) -> Iterator[tuple[slice, NDArray]]:
     """Row slices that cover X, each with its centred rows in one scratch array that the next block overwrites."""
     n, d = X.shape
-    step = max(MIN_ROWS, BLOCK_CELLS // d)
+    step = max(MIN_ROWS, BLOCK_CELLS // d // ROWS * ROWS)
     scratch = np.empty((min(step, n), d))
     for start in range(0, n, step):
         rows = slice(start, min(start + step, n))

@@ -1,4 +1,4 @@
-"""Passes over the rows of a Gaussian mixture, compiled. Imported on first need by `mixture.py`.
+"""The passes of EM over the rows of a Gaussian mixture, compiled. Imported on first need by `mixture.py`.
 
 Rows are taken 64 at a time and turned feature-major, so that every inner loop runs over the 64 lanes of one feature,
 in L1. Half the work of a matrix product is left out: factors are triangular and second moments symmetric. Features are
@@ -144,22 +144,6 @@ def _padded(factors):
     wide = np.zeros((factors.shape[0], (d + 3) // 4 * 4, (d + 3) // 4 * 4))
     wide[:, :d, :d] = factors
     return wide
-
-
-@njit
-def log_prob(X, means, factors, offsets, out):
-    """Fill out (n,) with the log density of the mixture."""
-    n, d = X.shape
-    width = (d + 3) // 4 * 4
-    lanes, z, tile = np.zeros((width, LANES)), np.zeros((width, LANES)), np.empty((4, LANES))
-    densities, log_p = np.empty((means.shape[0], LANES)), np.empty(LANES)
-    wide = _padded(factors)
-    for start in range(0, n, LANES):
-        stop = min(start + LANES, n)
-        _load(X, start, stop, lanes)
-        _block(lanes, means, wide, offsets, z, tile, densities)
-        _to_responsibilities(densities, stop - start, log_p)
-        out[start:stop] = log_p[: stop - start]
 
 
 @njit

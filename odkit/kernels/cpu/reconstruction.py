@@ -1,13 +1,13 @@
 """Batched dense autoencoders in numpy, and the error of a reconstruction with and without a predicted variance.
 
-Everything is float64: the trained float32 weights are widened, so that a row's score does not depend on the rows
-scored beside it by more than 1e-13, which float32 products cannot keep. All functions are pure and thread-safe.
+Everything is float64: the trained float32 weights are widened. A row's numbers do not depend on the rows beside it, to
+the bit. All functions are pure and thread-safe.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
-from odkit.kernels.cpu.blas import one_thread
+from odkit.kernels.cpu.blas import ROWS, one_thread, row_product
 
 __all__ = ["INPUT_LIMIT", "VARIANCE_FLOOR", "apre_terms", "errors", "mean_terms", "mse_terms", "reconstruct"]
 
@@ -80,9 +80,9 @@ def mean_terms(
     the weights do not count.
     """
     if variance is None:
-        return mse_terms(target, mean).mean(axis=0), np.zeros(target.shape)
+        return _member_mean(mse_terms(target, mean)), np.zeros(target.shape)
     deviation, log_variance = apre_terms(target, mean, variance, alpha, beta, min_variance)
-    return deviation.mean(axis=0), log_variance.mean(axis=0)
+    return _member_mean(deviation), _member_mean(log_variance)
 
 
 def errors(
@@ -96,7 +96,7 @@ def errors(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """`mean_terms` of scaled rows X (n, d) against their own reconstruction, chunk by chunk."""
     deviation, log_variance = np.empty(X.shape), np.empty(X.shape)
-    step = min(8192, max(64, CELLS // (weights[0].shape[0] * X.shape[1])))
+    step = ROWS * min(170, max(2, CELLS // (weights[0].shape[0] * X.shape[1] * ROWS)))
     for start in range(0, len(X), step):
         rows = slice(start, start + step)
         made = reconstruct(X[rows], weights, biases, two_heads)
@@ -105,7 +105,7 @@ def errors(
 
 
 def _affine(h: NDArray, weight: NDArray, bias: NDArray) -> NDArray:
-    out = np.matmul(h, weight)
+    out = row_product(h, weight)
     out += bias
     return out
 
@@ -119,3 +119,8 @@ def _variance(z: NDArray) -> NDArray:
     z += small
     z += VARIANCE_FLOOR
     return z
+
+
+def _member_mean(terms: NDArray) -> NDArray[np.float64]:
+    """Mean over the first axis, added in its order: `mean` adds a single cell of many members in pairs."""
+    return sum(terms[1:], start=terms[0]) / len(terms)

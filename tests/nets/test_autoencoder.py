@@ -5,15 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from odkit.nets.autoencoder import (  # noqa: E402
-    AutoEncoderMembers,
-    encoder_widths,
-    fit_members,
-    loss_gradient,
-    predict,
-    reconstruction_loss,
-    room,
-)
+from odkit.nets.autoencoder import AutoEncoderMembers, encoder_widths, fit_members  # noqa: E402
+from odkit.nets.reconstruction import loss_gradient, predict, reconstruction_loss, room  # noqa: E402
 from tests import naive  # noqa: E402
 
 heads = pytest.mark.parametrize("two_heads", [False, True], ids=["mean head", "two heads"])

@@ -1,12 +1,13 @@
 """The baselines on SMAP and four NAB groups, with the length of their detections and their chance level beside.
 
 Run: python -m benchmarks.series.baselines [NAME ...] [--held-out]
-Needs the data folder (ODKIT_DATA_HOME). About ten minutes on one core for all names; --held-out adds four UCR and six
-SMD series, which took no part in the choice of any setting.
+Needs the data folder (ODKIT_DATA_HOME), and torch for the consensus with HypAD. About a quarter of an hour on one core
+for all names; --held-out adds four UCR and six SMD series, which took no part in the choice of any setting.
 """
 
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,7 @@ from odkit import (
     KNN,
     Autoregression,
     Discord,
+    HypAD,
     MovingEnergy,
     PolynomialResidual,
     SeriesConsensus,
@@ -37,7 +39,6 @@ from odkit.datasets import list_cards, load
 from odkit.metrics.vus import vus
 from odkit.series import estimate_period
 
-SEEDS = (0, 1, 2)
 DETECTORS = {
     "MovingEnergy": MovingEnergy(),
     "Autoregression": Autoregression(),
@@ -57,23 +58,32 @@ def windowed_neighbours(seed: int) -> Windowed:
     return Windowed(KNN(), max_windows=2000, random_state=seed)
 
 
+def with_hypad(seed: int) -> SeriesConsensus:
+    members = [MovingEnergy(), Autoregression(), PolynomialResidual(), Discord()]
+    return SeriesConsensus(detectors=[*members, HypAD(n_critic=0, random_state=seed)])
+
+
+# by seed; the seeds of the second are others than those by which it was found
+SEEDED = {"Windowed(KNN)": (windowed_neighbours, (0, 1, 2)), "SeriesConsensus+HypAD": (with_hypad, (3, 4, 5))}
+
+
 def random_scores(signal: Signal) -> NDArray:
     return np.random.default_rng(len(signal.test)).random(len(signal.test))
 
 
-def neighbours(groups: dict[str, list[Signal]]) -> None:
-    """Windows as rows of a nearest-neighbour detector, three seeds."""
+def seeds_of(name: str, groups: dict[str, list[Signal]], make: Callable[[int], Any], seeds: tuple[int, ...]) -> None:
+    """A detector with several seeds: each, then their mean."""
     spread = []
-    for seed in SEEDS:
-        scores, seconds = score_groups(groups, fit_and_score(windowed_neighbours(seed)))
+    for seed in seeds:
+        scores, seconds = score_groups(groups, fit_and_score(make(seed)))
         rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
         volumes = volume_row(groups, scores)
         spread.append([rows["fixed"]["F1"], rows["exact"]["F1"], *volumes["mean"]])
-        print(show(f"Windowed(KNN) seed {seed}", seconds, rows, volumes), flush=True)
+        print(show(f"{name} seed {seed}", seconds, rows, volumes), flush=True)
     mean, sd = np.mean(spread, axis=0), np.std(spread, axis=0)
     words = ("F1 fixed", "F1 exact", "VUS-ROC", "VUS-PR")
     cells = (f"{word} {m:.3f} +- {s:.3f}" for word, m, s in zip(words, mean, sd, strict=True))
-    print(f"{'Windowed(KNN), 3 seeds':29} " + "   ".join(cells))
+    print(f"{name}, {len(seeds)} seeds: " + "   ".join(cells))
 
 
 def table(names: list[str]) -> None:
@@ -86,8 +96,9 @@ def table(names: list[str]) -> None:
         scores, seconds = score_groups(groups, fit_and_score(detector))
         rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
         print(show(name, seconds, rows, volume_row(groups, scores)), flush=True)
-    if not names or "Windowed(KNN)" in names:
-        neighbours(groups)
+    for name, (make, seeds) in SEEDED.items():
+        if not names or name in names:
+            seeds_of(name, groups, make, seeds)
     scores, seconds = score_groups(groups, random_scores)
     rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
     print(show("random scores", seconds, rows, volume_row(groups, scores)))
@@ -102,7 +113,10 @@ def held_out() -> None:
         window = estimate_period(data.train)
         members = [MovingEnergy(window=window), Autoregression(), PolynomialResidual(window=window)]
         detectors = {type(each).__name__: each for each in [*members, Discord(window=window)]}
+        network = HypAD(n_critic=0, window=window, random_state=0)
         detectors["SeriesConsensus"] = SeriesConsensus(window=window)
+        detectors["HypAD"] = network
+        detectors["SeriesConsensus+HypAD"] = SeriesConsensus(detectors=[*members, Discord(window=window), network])
         cells = []
         for name, detector in detectors.items():
             scores = anomaly_score(detector.fit(data.train), data.test)
@@ -114,10 +128,13 @@ def held_out() -> None:
     for card in (card.id for card in list_cards() if card.id.startswith("smd/")):
         data = load(card)
         members = [MovingEnergy(), Autoregression(), PolynomialResidual()]
+        network = HypAD(n_critic=0, random_state=0)
+        detectors = {type(each).__name__: each for each in [*members, SeriesConsensus(detectors=members), network]}
+        detectors["SeriesConsensus+HypAD"] = SeriesConsensus(detectors=[*members, network])
         cells = []
-        for detector in [*members, SeriesConsensus(detectors=members)]:
+        for name, detector in detectors.items():
             roc, pr = vus(data.is_outlier, anomaly_score(detector.fit(data.train), data.test))
-            cells.append(f"{type(detector).__name__} {roc:.3f}/{pr:.3f}")
+            cells.append(f"{name} {roc:.3f}/{pr:.3f}")
         print(f"{card:36} " + "  ".join(cells) + "  (no Discord: 38 channels)", flush=True)
 
 

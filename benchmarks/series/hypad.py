@@ -32,42 +32,41 @@ from odkit import HypAD
 from odkit.series.hypad_factors import FACTORS, joined
 
 TRAINING = {"epochs": 24, "max_train_windows": 640, "learning_rate": 2e-3, "n_critic": 3}
+CHEAP = "conv, untrained critic"
 VARIANTS: dict[str, dict[str, Any]] = {
     "conv": {},
     "mlp": {"backbone": "mlp"},
     "lstm": {"backbone": "lstm"},
     "conv forecast": {"task": "forecast"},
     "mlp forecast": {"backbone": "mlp", "task": "forecast"},
-    "conv, untrained critic": {"n_critic": 0},
+    CHEAP: {"n_critic": 0},
     "mlp, learned head": {"backbone": "mlp", "head": "learned"},
     "mlp, published": {"backbone": "mlp", "published": True},
-    "conv, untrained critic, window 50": {"n_critic": 0, "window": 50},
-    "conv, untrained critic, window 200": {"n_critic": 0, "window": 200},
+    f"{CHEAP}, window 50": {"n_critic": 0, "window": 50},
+    f"{CHEAP}, window 200": {"n_critic": 0, "window": 200},
 }
 CELLS = [  # variant, seeds; what matters most first
     ("conv", range(6)),
-    ("conv, untrained critic", range(3)),
     ("mlp", range(3)),
-    ("mlp forecast", range(3)),
+    (CHEAP, range(3)),
+    ("mlp forecast", range(6)),
+    (f"{CHEAP}, window 50", range(3)),
+    (f"{CHEAP}, window 200", range(1)),
     ("conv forecast", range(1)),
     ("mlp, learned head", range(1)),
     ("mlp, published", range(1)),
-    ("conv, untrained critic, window 50", range(1)),
-    ("conv, untrained critic, window 200", range(1)),
     ("lstm", range(1)),
 ]
 KEPT = ("rec", "rec_uncertainty", "euclidean")  # whose scores are kept, to be averaged over members
 
 Member = tuple[str, int]  # variant, seed
-ENSEMBLES: dict[str, list[list[Member]]] = {  # members whose scores are averaged; several such sets, where there are
-    "two of conv": [[("conv", 1), ("conv", 2)]],
-    "two of conv, untrained critic": [[("conv, untrained critic", 1), ("conv, untrained critic", 2)]],
-    "two of mlp": [[("mlp", 1), ("mlp", 2)]],
-    "two of mlp forecast": [[("mlp forecast", 1), ("mlp forecast", 2)]],
-    "conv and mlp forecast": [[("conv", seed), ("mlp forecast", seed)] for seed in (1, 2)],
-    "conv, untrained critic, and mlp forecast": [
-        [("conv, untrained critic", seed), ("mlp forecast", seed)] for seed in (1, 2)
-    ],
+ENSEMBLES: dict[str, list[list[Member]]] = {  # sets of members whose scores are averaged
+    "two seeds of conv": [[("conv", 1), ("conv", 2)], [("conv", 3), ("conv", 4)]],
+    "three seeds of conv": [[("conv", 3), ("conv", 4), ("conv", 5)]],
+    "three seeds of mlp forecast": [[("mlp forecast", seed) for seed in range(i, i + 3)] for i in (0, 3)],
+    "conv and mlp forecast": [[("conv", seed), ("mlp forecast", seed)] for seed in range(1, 6)],
+    "windows of 50 and 100": [[(f"{CHEAP}, window 50", seed), (CHEAP, seed)] for seed in (1, 2)],
+    "windows of 50, 100 and 200": [[(f"{CHEAP}, window 50", 0), (CHEAP, 1), (f"{CHEAP}, window 200", 0)]],
 }
 
 
@@ -126,33 +125,30 @@ def ensembles(folder: Path) -> None:
     """The mean of several members' scores as one detector; mean over the sets of members (sd behind)."""
     groups = signals()
     for name, sets in ENSEMBLES.items():
-        path = folder / f"ensemble.{_plain(name)}.{_plain(str(sets))[:80]}.json"
-        if not path.exists():
-            paths = {
-                signal.name: [[_kept(folder, *member, signal) for member in members] for members in sets]
-                for group in groups.values()
-                for signal in group
-            }
-            if not all(each.exists() for found in paths.values() for members in found for each in members):
-                continue
-            rows = [
-                {
-                    group: [
-                        _kept_figures(signal, np.mean([np.load(each) for each in paths[signal.name][i]], axis=0))
-                        for signal in signals_
-                    ]
+        path = folder / f"ensemble.{_plain(name)}.json"
+        stored = json.loads(path.read_text()) if path.exists() else {}
+        for members in sets:
+            if str(members) not in stored and all(_complete(folder, groups, *member) for member in members):
+                stored[str(members)] = {
+                    group: [_mean_figures(folder, signal, members) for signal in signals_]
                     for group, signals_ in groups.items()
                 }
-                for i in range(len(sets))
-            ]
-            path.write_text(json.dumps(rows))
-        print(f"{name}: {sets}")
-        for combination in KEPT:
-            print(_line(combination, [_row(row, combination) for row in json.loads(path.read_text())]), flush=True)
+                path.write_text(json.dumps(stored))
+        found = {members: stored[members] for members in map(str, sets) if members in stored}
+        if found:
+            print(f"{name}: {'; '.join(found)}")
+            for combination in KEPT:
+                print(_line(combination, [_row(rows, combination) for rows in found.values()]), flush=True)
 
 
-def _kept_figures(signal: Signal, scores: NDArray) -> dict[str, Any]:
+def _mean_figures(folder: Path, signal: Signal, members: list[Member]) -> dict[str, Any]:
+    scores = np.mean([np.load(_kept(folder, *member, signal)) for member in members], axis=0)
     return {combination: figures(signal, score) for combination, score in zip(KEPT, scores, strict=True)}
+
+
+def _complete(folder: Path, groups: dict[str, list[Signal]], variant: str, seed: int) -> bool:
+    """Whether the kept scores of all signals are there."""
+    return all(_kept(folder, variant, seed, each).exists() for members in groups.values() for each in members)
 
 
 def table(folder: Path) -> None:

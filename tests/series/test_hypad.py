@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from odkit import HypAD, anomaly_score, model_file
+from odkit import HypAD, MovingEnergy, SeriesConsensus, anomaly_score, model_file
 from odkit.nets.hypad import Plan
 from odkit.series.hypad_factors import FACTORS, UncertaintyUninformativeWarning, chosen, joined, of_steps, of_windows
 
@@ -142,6 +142,19 @@ def test_a_model_file_scores_without_training(fitted, tmp_path):
     np.testing.assert_array_equal(
         model_file.load(tmp_path / "pump.odkit").score_samples(burst()), fitted.score_samples(burst())
     )
+
+
+def test_a_member_of_the_consensus(fitted, tmp_path):
+    detector = SeriesConsensus(detectors=[MovingEnergy(window=12), HypAD(**SMALL)]).fit(WAVE)
+    alone = [
+        anomaly_score(each, burst()) / usual for each, usual in zip(detector.detectors_, detector.usual_, strict=True)
+    ]
+    np.testing.assert_allclose(alone[1] * detector.usual_[1], anomaly_score(fitted, burst()))
+    np.testing.assert_allclose(anomaly_score(detector, burst()), np.mean(alone, axis=0))
+    np.testing.assert_allclose(detector.explain(burst()).sum(axis=1), anomaly_score(detector, burst()))
+    model_file.save(detector, tmp_path / "five.odkit")
+    loaded = model_file.load(tmp_path / "five.odkit")
+    np.testing.assert_array_equal(loaded.score_samples(burst()), detector.score_samples(burst()))
 
 
 BAD = {

@@ -89,7 +89,7 @@ DETECTORS = {
     "hypad": Entry(
         "odkit.series.hypad",
         "HypAD",
-        assumes="a network can learn to copy normal windows and does not copy others (needs torch; experimental)",
+        assumes="a network can learn to copy normal windows and does not copy others (needs torch)",
         cost="fit some 10 s per thousand windows, score one pass per step; memory as the data",
         fails="anomalies in the training series; windows that are easy to copy, whatever they mean",
         data="series",

@@ -126,9 +126,44 @@ def test_the_torch_twins_give_the_same_numbers():
     )
 
 
-def test_packing_is_undone_by_unpacking():
-    factors = np.tril(np.random.default_rng(0).normal(size=(10, 4, 4)))
-    block = np.empty((10, 64))
-    patches.pack(factors, block)
-    np.testing.assert_array_equal(patches.unpack(block, 4)[:10], factors)
-    np.testing.assert_array_equal(patches.unpack(block, 4)[10:], np.broadcast_to(np.eye(4), (54, 4, 4)))
+@pytest.mark.parametrize("backend", ["cpu", "torch"])
+def test_factors_lie_packed_64_positions_to_a_block(backend):
+    if backend == "torch":
+        pytest.importorskip("torch")
+    k = kernels.on(backend)
+    Z = np.random.default_rng(0).normal(size=(6, 3, 70))
+    fitted = k.patches.absorb(k.array(Z), 0.05, left_out=False)
+    packed = k.numpy(fitted.packed)
+    assert fitted.left_out.shape == (0, 70)
+    rows, columns = np.tril_indices(3)
+    for p in range(70):
+        factor = np.linalg.cholesky(np.cov(Z[:, :, p].T) + 0.05 * np.eye(3))
+        np.testing.assert_allclose(packed[p // 64, :, p % 64], factor[rows, columns], rtol=1e-12)
+    np.testing.assert_array_equal(packed[1, :, 6:], np.repeat((rows == columns)[:, None], 58, axis=1))
+
+
+def test_ill_conditioned_positions_keep_the_accuracy_of_their_dtype():
+    """Fewer images than numbers, one direction a million times the ridge: products in float32 would lose it."""
+    rng = np.random.default_rng(0)
+    Z = (rng.normal(size=(12, 1, 66)) * 100 + rng.normal(size=(12, 20, 66))).astype(np.float32)
+    fitted = patches.absorb(Z, 0.01)
+    squares = patches.packed_triangular_distance(Z, fitted.mean, fitted.packed)
+    rows, columns = np.tril_indices(20)
+    for p in (0, 63, 65):
+        z = Z[:, :, p].astype(float)
+        covariance = np.cov(z.T) + 0.01 * np.eye(20)
+        np.testing.assert_allclose(
+            fitted.packed[p // 64, :, p % 64], np.linalg.cholesky(covariance)[rows, columns], rtol=1e-6, atol=1e-7
+        )
+        z -= z.mean(axis=0)
+        np.testing.assert_allclose(squares[:, p], np.einsum("ni,ij,nj->n", z, np.linalg.inv(covariance), z), rtol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_batch_gives_the_bits_of_its_images_alone(dtype):
+    Z = np.random.default_rng(3).normal(size=(37, 21, 70)).astype(dtype)
+    fitted = patches.absorb(Z, 0.05)
+    together = patches.packed_triangular_distance(Z, fitted.mean, fitted.packed)
+    for i in (0, 15, 16, 36):
+        alone = patches.packed_triangular_distance(Z[i : i + 1], fitted.mean, fitted.packed)
+        np.testing.assert_array_equal(alone[0], together[i])

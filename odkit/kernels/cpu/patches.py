@@ -7,6 +7,7 @@ last block have the identity.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from odkit.kernels.cpu.blas import one_thread
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.jit import compiled
 
-__all__ = ["LANES", "Absorbed", "absorb", "embed", "pack", "packed_triangular_distance", "resample", "smooth", "unpack"]
+__all__ = ["LANES", "Absorbed", "absorb", "embed", "packed_triangular_distance", "resample", "smooth"]
 
 LANES = 64  # positions per block
 _JIT = "odkit.kernels.cpu.patches_jit"
@@ -30,23 +31,15 @@ class Absorbed(NamedTuple):
     left_out: NDArray[np.float64]
 
 
-def pack(factors: NDArray, out: NDArray) -> None:
-    """Lower triangles (64 or fewer, d, d) into one block `out` (d (d + 1) / 2, 64)."""
-    rows, columns = np.tril_indices(factors.shape[1])
-    out[:] = (rows == columns)[:, None]
-    out[:, : len(factors)] = factors[:, rows, columns].T
-
-
-def unpack(block: NDArray, d: int) -> NDArray[np.float64]:
-    """The 64 lower triangles (64, d, d) of one block."""
-    factors = np.zeros((block.shape[1], d, d))
-    rows, columns = np.tril_indices(d)
-    factors[:, rows, columns] = block.T
-    return factors
-
-
 def absorb(
-    Z: NDArray, eps: float, n_seen: int = 0, mean: NDArray | None = None, packed: NDArray | None = None, n_jobs: int = 1
+    Z: NDArray,
+    eps: float,
+    n_seen: int = 0,
+    mean: NDArray | None = None,
+    packed: NDArray | None = None,
+    n_jobs: int = 1,
+    *,
+    left_out: bool = True,
 ) -> Absorbed:
     """Mean and covariance + eps I at each position, of these images or of these and those that were absorbed before.
 
@@ -60,6 +53,8 @@ def absorb(
         Number of images absorbed before, and what came of them.
     n_jobs : int
         Threads over blocks of positions.
+    left_out : bool
+        False leaves `left_out` without rows, for half of the time.
 
     Notes
     -----
@@ -68,60 +63,41 @@ def absorb(
 
         M^2 = c^2 h / (1 - b h),   c = N / (N - 1),   b = N / ((N - 1)(N - 2)).
 
-    O(P (n d^2 + d^3)); the sums in float64, the result in the dtype of Z.
+    O(P (n d^2 + d^3)); sums, factors and h in float64, `mean` and `packed` in the dtype of Z.
     """
+    jit: Any = compiled(_JIT, np.inf)
+    Z = np.ascontiguousarray(Z)
     n, d, P = Z.shape
-    N = n_seen + n
-    means = np.empty((d, P), Z.dtype)
-    triangles = np.empty((-(-P // LANES), d * (d + 1) // 2, LANES), Z.dtype)
-    left_out = np.empty((n, P))
-    c, b = N / (N - 1), N / ((N - 1) * (N - 2))
-    ridge = eps * np.eye(d)
-
-    def work(number: int) -> None:
-        here = slice(number * LANES, min((number + 1) * LANES, P))
-        rows = np.array(Z[:, :, here].transpose(2, 0, 1), dtype=np.float64, order="C")  # (positions, n, d), a copy
-        center = rows.mean(axis=1)
-        rows -= center[:, None]
-        scatter = rows.transpose(0, 2, 1) @ rows
-        if n_seen:
-            assert mean is not None
-            assert packed is not None
-            old = unpack(packed[number], d)[: len(rows)]
-            scatter += (n_seen - 1) * (old @ old.transpose(0, 2, 1) - ridge)
-            step = center - mean[:, here].T
-            scatter += (n_seen * n / N) * step[:, :, None] * step[:, None, :]
-            moved = step * (n_seen / N)
-            rows += moved[:, None]
-            center -= moved
-        means[:, here] = center.T
-        pack(np.linalg.cholesky(scatter / (N - 1) + ridge), triangles[number])
-        inflated = np.linalg.cholesky(scatter / (N - 2) + ridge)
-        white = np.linalg.solve(inflated, rows.transpose(0, 2, 1))
-        h = np.einsum("pdn,pdn->np", white, white)
-        left_out[:, here] = c * c * h / (1 - b * h)
-
-    with one_thread():
-        over_items(work, range(len(triangles)), n_jobs)
-    return Absorbed(means, triangles, left_out)
+    n_blocks = -(-P // LANES)
+    nothing = np.empty((0, 0)), np.empty((0, 0, 0))
+    before = [np.ascontiguousarray(x, dtype=Z.dtype) for x in ((mean, packed) if n_seen else nothing)]
+    out = Absorbed(
+        np.empty((d, P), Z.dtype),
+        np.empty((n_blocks, d * (d + 1) // 2, LANES), Z.dtype),
+        np.empty((n if left_out else 0, P)),
+    )
+    over_items(lambda blocks: jit.absorb(Z, eps, n_seen, *before, *blocks, *out), _shares(n_blocks, n_jobs), n_jobs)
+    return out
 
 
 def packed_triangular_distance(Z: NDArray, mean: NDArray, packed: NDArray, n_jobs: int = 1) -> NDArray[np.float64]:
     """Squared Mahalanobis distance |L^-1 (z - mean)|^2 at each position, shape (n, P).
 
     Z (n, d, P), mean (d, P) and packed as `absorb` gives them, of one dtype, float32 or float64; C order or not.
-    O(n P d^2) and no copy of the factors; threads over images share nothing that is written.
+    O(n P d^2), each factor read once for 16 images; threads over blocks of positions share nothing that is written. The
+    bits of an image do not depend on the others.
     """
     jit: Any = compiled(_JIT, np.inf)
     out = np.empty((Z.shape[0], Z.shape[2]))
     Z, mean, packed = (np.ascontiguousarray(part, dtype=packed.dtype) for part in (Z, mean, packed))
-    step = max(1, -(-len(out) // max(n_jobs, 1)))
-
-    def work(images: slice) -> None:
-        jit.substitute(Z[images], mean, packed, out[images])
-
-    over_items(work, [slice(start, start + step) for start in range(0, len(out), step)], n_jobs)
+    over_items(lambda blocks: jit.substitute(Z, mean, packed, *blocks, out), _shares(len(packed), n_jobs), n_jobs)
     return out
+
+
+def _shares(n_blocks: int, n_jobs: int) -> list[tuple[int, int]]:
+    """Blocks from first to before last for each thread."""
+    step = max(1, -(-n_blocks // max(n_jobs, 1)))
+    return [(first, min(first + step, n_blocks)) for first in range(0, n_blocks, step)]
 
 
 def embed(levels: Sequence[NDArray], mixture: NDArray | None, shape: tuple[int, int]) -> NDArray:
@@ -177,7 +153,8 @@ def smooth(maps: NDArray, shape: tuple[int, int], sigma: float) -> NDArray:
     down, across = (
         axis_widening(old, new, sigma).astype(maps.dtype) for old, new in zip(maps.shape[1:], shape, strict=True)
     )
-    return down @ maps @ across.T
+    with one_thread():
+        return down @ maps @ across.T
 
 
 def axis_cells(old: int, new: int) -> NDArray[np.float64]:
@@ -193,8 +170,12 @@ def axis_cells(old: int, new: int) -> NDArray[np.float64]:
     return matrix
 
 
+@lru_cache(maxsize=8)
 def axis_widening(old: int, new: int, sigma: float) -> NDArray[np.float64]:
-    """(new, old): bilinear between the centres of pixels, flat beyond the outer ones, then the blur."""
+    """(new, old): bilinear between the centres of pixels, flat beyond the outer ones, then the blur.
+
+    Kept from map to map, so it is not to be written to: for a single image it would take longer than all the rest.
+    """
     at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     low = np.minimum(at.astype(int), max(old - 2, 0))
     matrix = np.zeros((new, old))

@@ -10,7 +10,7 @@ import torch
 
 from odkit.kernels.cpu.patches import LANES, axis_cells, axis_widening
 
-__all__ = ["LANES", "Absorbed", "absorb", "embed", "pack", "packed_triangular_distance", "resample", "smooth", "unpack"]
+__all__ = ["LANES", "Absorbed", "absorb", "embed", "packed_triangular_distance", "resample", "smooth"]
 
 
 class Absorbed(NamedTuple):
@@ -21,14 +21,14 @@ class Absorbed(NamedTuple):
     left_out: torch.Tensor
 
 
-def pack(factors: torch.Tensor, out: torch.Tensor) -> None:
+def _pack(factors: torch.Tensor, out: torch.Tensor) -> None:
     """Lower triangles (64 or fewer, d, d) into one block `out` (d (d + 1) / 2, 64)."""
     rows, columns = torch.tril_indices(factors.shape[1], factors.shape[1], device=factors.device)
     out[:] = (rows == columns)[:, None]
     out[:, : len(factors)] = factors[:, rows, columns].T
 
 
-def unpack(block: torch.Tensor, d: int) -> torch.Tensor:
+def _unpack(block: torch.Tensor, d: int) -> torch.Tensor:
     """The 64 lower triangles (64, d, d) of one block."""
     factors = block.new_zeros((block.shape[1], d, d), dtype=torch.float64)
     rows, columns = torch.tril_indices(d, d, device=block.device)
@@ -43,13 +43,15 @@ def absorb(
     mean: torch.Tensor | None = None,
     packed: torch.Tensor | None = None,
     n_jobs: int = 1,
+    *,
+    left_out: bool = True,
 ) -> Absorbed:
     """Mean and covariance + eps I at each position, of these images or of these and those that were absorbed before."""
     n, d, P = Z.shape
     N = n_seen + n
     means = Z.new_empty((d, P))
     triangles = Z.new_empty((-(-P // LANES), d * (d + 1) // 2, LANES))
-    left_out = Z.new_empty((n, P), dtype=torch.float64)
+    distances = Z.new_empty((n if left_out else 0, P), dtype=torch.float64)
     c, b = N / (N - 1), N / ((N - 1) * (N - 2))
     ridge = eps * torch.eye(d, dtype=torch.float64, device=Z.device)
     for number in range(len(triangles)):
@@ -59,19 +61,20 @@ def absorb(
         rows = rows - center[:, None]
         scatter = rows.mT @ rows
         if n_seen and mean is not None and packed is not None:
-            old = unpack(packed[number], d)[: len(rows)]
+            old = _unpack(packed[number], d)[: len(rows)]
             scatter += (n_seen - 1) * (old @ old.mT - ridge)
             step = center - mean[:, here].T
             scatter += (n_seen * n / N) * step[:, :, None] * step[:, None, :]
             rows = rows + (step * (n_seen / N))[:, None]
             center = center - step * (n_seen / N)
         means[:, here] = center.T.to(Z.dtype)
-        pack(torch.linalg.cholesky(scatter / (N - 1) + ridge), triangles[number])
-        inflated = torch.linalg.cholesky(scatter / (N - 2) + ridge)
-        white = torch.linalg.solve_triangular(inflated, rows.mT, upper=False)
-        h = white.square().sum(dim=1).T
-        left_out[:, here] = c * c * h / (1 - b * h)
-    return Absorbed(means, triangles, left_out)
+        _pack(torch.linalg.cholesky(scatter / (N - 1) + ridge), triangles[number])
+        if left_out:
+            inflated = torch.linalg.cholesky(scatter / (N - 2) + ridge)
+            white = torch.linalg.solve_triangular(inflated, rows.mT, upper=False)
+            h = white.square().sum(dim=1).T
+            distances[:, here] = c * c * h / (1 - b * h)
+    return Absorbed(means, triangles, distances)
 
 
 def packed_triangular_distance(
@@ -82,7 +85,7 @@ def packed_triangular_distance(
     for number, block in enumerate(packed):
         here = slice(number * LANES, min((number + 1) * LANES, Z.shape[2]))
         rows = (Z[:, :, here] - mean[:, here]).permute(2, 1, 0)
-        factors = unpack(block, Z.shape[1])[: len(rows)].to(Z.dtype)
+        factors = _unpack(block, Z.shape[1])[: len(rows)].to(Z.dtype)
         out[:, here] = torch.linalg.solve_triangular(factors, rows, upper=False).double().square().sum(dim=1).T
     return out
 

@@ -17,8 +17,13 @@ from odkit.base import Detector
 from odkit.kernels.cpu import quantiles
 from odkit.mergeable import SAMPLE_ROWS, Mergeable
 
-__all__ = ["FalseAlarms", "warn_of_few"]
+__all__ = ["SHRINKAGE", "FalseAlarms", "warn_of_few"]
 
+SHRINKAGE = [  # what `odkit.kernels.level.fit` takes, as scikit-learn's constraint of a parameter
+    StrOptions({"ledoit_wolf", "oas", "empirical", "diag"}),
+    Interval(Real, 0, 1, closed="both"),
+    tuple,
+]
 FALSE_ALARMS = 100  # behind a leave-one-out threshold, where rows suffice: a standard error of at most 10 % of fpr
 
 

@@ -114,7 +114,7 @@ def run(job: tuple) -> dict:
     test, truth = make_wafer_maps(options.test, size=size, random_state=2000 + seed)
     start = time.process_time()
     if kind == "sparse":
-        pools = (4, 4, 4, 2, 2) if size > 512 else (4, 2, 2, 2, 2)
+        pools = (4, 4, 2, 2, 2) if size > 512 else (4, 2, 2, 2, 2)
         encoder = SparseWaferEncoder(channels=CHANNELS, pools=pools, size=size, epochs=epochs, random_state=seed)
         encoder.fit(train, y)
     else:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from odkit import kernels
 from odkit._sklearn import HasMethods, Interval, StrOptions
+from odkit.false_alarms import SHRINKAGE
 from odkit.images.open_set import OpenSet, take
 from odkit.kernels import level
 
@@ -82,11 +83,7 @@ class ClassConditionalGaussian(OpenSet):
         "extractor": [HasMethods(["transform"]), None],
         "covariance": [StrOptions({"tied", "class", "relative"})],
         "n_blocks": [Interval(Integral, 1, None, closed="left")],
-        "shrinkage": [
-            StrOptions({"ledoit_wolf", "oas", "empirical", "diag"}),
-            Interval(Real, 0, 1, closed="both"),
-            tuple,
-        ],
+        "shrinkage": SHRINKAGE,
         "normalize": [StrOptions({"l2"}), None],
         "input_step": [Interval(Real, 0, None, closed="left")],
     }

@@ -145,12 +145,12 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         """The levels batch by batch, for sets of images whose maps do not fit in memory."""
         import torch
 
-        from odkit.nets.hooks import listening
+        from odkit.nets.hooks import listening, pooled
 
         for batch, faults in self._batches(X):
             with _one_at_a_time, torch.no_grad(), listening(self.model, self.layers) as outputs:
                 self.model(batch)
-                levels = [_host(self._pooled(name, outputs)) for name in self.layers]
+                levels = [_host(pooled(name, outputs, self.pool)) for name in self.layers]
             yield _without(levels, faults)
 
     def step_down(
@@ -172,7 +172,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         """
         import torch
 
-        from odkit.nets.hooks import listening
+        from odkit.nets.hooks import listening, pooled
 
         self._validate_params()
         self._check()
@@ -183,14 +183,14 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
                 with _one_at_a_time, torch.enable_grad(), listening(self.model, self.layers) as outputs:
                     x = batch.detach().clone().requires_grad_()
                     self.model(x)
-                    levels = [self._pooled(name, outputs) for name in self.layers]
+                    levels = [pooled(name, outputs, self.pool) for name in self.layers]
                     slopes = slope([_host(level) for level in levels])
                     falls = [torch.tensor(part).to(level) for part, level in zip(slopes, levels, strict=True)]
                     (gradient,) = torch.autograd.grad(levels, x, falls)
                     outputs.clear()
                     with torch.no_grad():
                         self.model(x - torch.as_tensor(step / std).to(x) * gradient.sign())
-                    levels = [self._pooled(name, outputs) for name in self.layers]
+                    levels = [pooled(name, outputs, self.pool) for name in self.layers]
                 yield _without([_host(level) for level in levels], faults)
 
         return self._joined(moved())
@@ -219,19 +219,6 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
                     raise ValueError(f"FeaturePyramid: {said}. Use on_error='nan' to go on without them.")
                 warnings.warn(f"FeaturePyramid: features are NaN where {said}", UserWarning, stacklevel=5)
             yield (pixels - mean) / std, faults
-
-    def _pooled(self, name: str, outputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
-        if name not in outputs:
-            raise ValueError(f"FeaturePyramid: layer {name!r} is never called in a pass of the model; name another one")
-        level = outputs[name]
-        if level.ndim == 4 and self.pool is not None:
-            level = level.mean(dim=(2, 3)) if self.pool == "avg" else level.amax(dim=(2, 3))
-        elif level.ndim != (4 if self.pool is None else 2):
-            raise ValueError(
-                f"FeaturePyramid: layer {name!r} puts out shape {tuple(level.shape)}; maps (n, channels, height, width)"
-                f"{' are needed' if self.pool is None else ' or rows (n, channels) are needed'}"
-            )
-        return level
 
     def _check(self) -> None:
         if len(self.layers) == 0:

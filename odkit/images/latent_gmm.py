@@ -116,6 +116,11 @@ class LatentGMM(OpenSet):
         self.device = device
         self.random_state = random_state
 
+    _rebuilt = ("encoder_",)  # a model file has no encoder
+
+    def _rebuild(self) -> None:
+        self.encoder_ = None
+
     def latents(self, X: Any) -> NDArray:
         """The latents of samples, shape (n_samples, n_latents)."""
         if self.encoder_ is None:

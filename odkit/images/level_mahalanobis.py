@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.metaestimators import available_if
 
 from odkit import kernels
-from odkit._sklearn import Interval, StrOptions, check_is_fitted
-from odkit.false_alarms import FalseAlarms
+from odkit._sklearn import StrOptions, check_is_fitted
+from odkit.false_alarms import SHRINKAGE, FalseAlarms
+from odkit.images.levels import side_by_side
 from odkit.kernels import level
 
 __all__ = ["LevelMahalanobis"]
@@ -95,11 +96,7 @@ class LevelMahalanobis(FalseAlarms):
     _parameter_constraints: dict = {
         **FalseAlarms._parameter_constraints,
         "widths": ["array-like", None],
-        "shrinkage": [
-            StrOptions({"ledoit_wolf", "oas", "empirical", "diag"}),
-            Interval(Real, 0, 1, closed="both"),
-            tuple,
-        ],
+        "shrinkage": SHRINKAGE,
         "subspace": [tuple, None],
         "keep_null": ["boolean"],
         "threshold": [StrOptions({"auto", "loo", "split", "gamma", "prequential"})],
@@ -185,20 +182,8 @@ class LevelMahalanobis(FalseAlarms):
         """Levels side by side; fixes `widths_` at a fit."""
         widths = None if self.widths is None else tuple(int(width) for width in self.widths)
         if isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(part) == 2 for part in X):
-            lengths = [len(part) for part in X]
-            if len(set(lengths)) > 1:
-                raise ValueError(
-                    f"LevelMahalanobis: the levels have {', '.join(map(str, lengths))} rows; all must agree"
-                )
-            given = tuple(np.shape(part)[1] for part in X)
-            expected = widths if reset else self.widths_
-            if expected is not None and given != expected:
-                raise ValueError(
-                    f"LevelMahalanobis: levels of widths {given} were given and {expected} are expected, by "
-                    f"{'widths' if reset else 'the fit'}"
-                )
-            widths = given
-            X = np.concatenate([np.asarray(part) for part in X], axis=1)
+            expected, by = (widths, "widths") if reset else (self.widths_, "the fit")
+            X, widths = side_by_side(X, expected, by, "LevelMahalanobis")
         checked = super()._validate(X, reset=reset)
         if reset:
             widths = (checked.shape[1],) if widths is None else widths

@@ -8,16 +8,14 @@ from typing import Any, Self
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils import check_random_state
 
 from odkit import kernels
 from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted, fit_context
 from odkit.base import Detector, DetectorTags
 from odkit.false_alarms import warn_of_few
-from odkit.images.reading import image_size, level_batches
-from odkit.kernels.cpu import quantiles
-from odkit.kernels.cpu.patches import LANES
-from odkit.kernels.cpu.pixels import top_mean
+from odkit.images.levels import check_maps, choose_grid, draw_mixture, level_batches, map_size
+from odkit.kernels.cpu import patches, quantiles
+from odkit.kernels.cpu.pixels import top_mean, top_share
 
 __all__ = ["PatchGaussian"]
 
@@ -175,13 +173,15 @@ class PatchGaussian(Detector):
 
     def _absorb(self, X: Any) -> Self:
         k, fresh = kernels.on(self.device), self.n_samples_seen_ == 0
-        batches = enumerate(self._levels(X))
+        self._share()  # a rule that does not exist is an error before the work
+        batches = enumerate(level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian"))
         Z = np.concatenate([k.numpy(self._vectors(levels, reset=fresh and not i)) for i, levels in batches])
         n = self.n_samples_seen_ + len(Z)
         if n < 3:
             raise ValueError(f"PatchGaussian: {n} images are too few for a covariance and a threshold; give 3 or more")
         if fresh:
-            self.output_size_ = self._map_size(X)
+            size = self.output_size or map_size(X, self.extractor, self.level_shapes_, "PatchGaussian")
+            self.output_size_ = (int(size[0]), int(size[1]))
         before = () if fresh else (self.n_samples_seen_, k.array(self.location_), k.array(self.packed_))
         fitted = k.patches.absorb(k.array(Z), float(self.eps), *before, n_jobs=joblib.effective_n_jobs(self.n_jobs))
         location, packed, left_out = (k.numpy(part) for part in fitted)
@@ -197,46 +197,36 @@ class PatchGaussian(Detector):
         """Image and pixel thresholds from squared leave-one-out distances (n, P)."""
         n = len(squares)
         warn_of_few("PatchGaussian", n, "images", self.fpr, "Raise fpr or give more images.")
-        scores, highest = [], np.empty(0, np.float32)
+        scores: list[NDArray] = []
+
+        def maps() -> Iterator[NDArray[np.float32]]:
+            for start in range(0, n, self.batch_size):
+                part = self._widened(squares[start : start + self.batch_size])
+                scores.append(top_mean(part, self._share()))
+                yield part
+
         n_pixels = n * math.prod(self.output_size_)
-        n_highest = n_pixels - quantiles.conformal_rank(n_pixels, self.fpr) + 1
-        for start in range(0, n, self.batch_size):
-            maps = self._widened(squares[start : start + self.batch_size])
-            scores.append(top_mean(maps, self._share()))
-            highest = np.concatenate([highest, maps.ravel()])
-            if len(highest) > n_highest:  # no more than the pixels that can be above the threshold is kept
-                highest = np.partition(highest, len(highest) - n_highest)[-n_highest:]
+        self.pixel_threshold_ = quantiles.conformal_quantile_of_parts(maps(), n_pixels, self.fpr)
         self.offset_ = -quantiles.conformal_quantile(np.concatenate(scores), self.fpr)
-        self.pixel_threshold_ = float(highest.min())
 
     def _check_state(self) -> None:
-        """Refuse a state that the compiled kernel, which checks no bounds, must not see."""
-        d, P = len(self.location_), math.prod(self.grid_)
+        """Refuse a stored state whose parts do not fit together."""
+        sizes = (*self.grid_, *self.output_size_)
+        if len(self.grid_) != 2 or len(self.output_size_) != 2 or min(sizes) < 1:
+            raise ValueError(f"PatchGaussian: grid_ {self.grid_} and output_size_ {self.output_size_} are no sizes")
+        patches.check(self.location_, self.packed_, math.prod(self.grid_))
         total = sum(channels for channels, _, _ in self.level_shapes_)
         mixture = np.empty((total, total), np.float32) if self.mixture_ is None else self.mixture_
-        fine = (
-            mixture.shape == (d, total)
-            and min(*self.grid_, *self.output_size_) >= 1
-            and len(self.grid_) == len(self.output_size_) == 2
-            and self.location_.shape == (d, P)
-            and self.packed_.shape == (-(-P // LANES), d * (d + 1) // 2, LANES)
-            and {array.dtype for array in (mixture, self.location_, self.packed_)} == {np.dtype(np.float32)}
-            and all(
-                np.isfinite(array).all()
-                for array in (self.location_, self.packed_, () if self.mixture_ is None else mixture)
-            )
-        )
-        if not fine:
-            raise ValueError(
-                f"PatchGaussian: location_ {np.shape(self.location_)} and packed_ {np.shape(self.packed_)} do not fit "
-                f"mixture_ and the grid_ {self.grid_}, or are not finite float32 numbers"
-            )
+        if mixture.shape != (len(self.location_), total) or mixture.dtype != np.float32:
+            raise ValueError(f"PatchGaussian: mixture_ {np.shape(mixture)} does not fit location_ and {total} channels")
+        if self.mixture_ is not None and not np.isfinite(mixture).all():
+            raise ValueError("PatchGaussian: mixture_ is not finite")
 
     def _maps(self, X: Any) -> Iterator[NDArray[np.float32]]:
         check_is_fitted(self, "packed_")
         k, n_jobs = kernels.on(self.device), joblib.effective_n_jobs(self.n_jobs)
         location, packed = k.array(self.location_), k.array(self.packed_)
-        for levels in self._levels(X):
+        for levels in level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian"):
             Z = self._vectors(levels, reset=False)
             yield self._widened(k.numpy(k.patches.packed_triangular_distance(Z, location, packed, n_jobs)))
 
@@ -246,57 +236,16 @@ class PatchGaussian(Detector):
         return k.numpy(k.patches.smooth(k.array(distances), self.output_size_, float(self.sigma)))
 
     def _share(self) -> float:
-        """Share of the pixels that the image's score is the mean of; 0 for the largest one."""
-        rule = self.image_score
-        if isinstance(rule, str):
-            return {"max": 0.0, "mean": 1.0}[rule]
-        if not (len(rule) == 2 and rule[0] == "top" and isinstance(rule[1], Real) and 0 < rule[1] <= 1):
-            raise ValueError(f"PatchGaussian: image_score={rule!r} is no ('top', share) with a share in (0, 1]")
-        return float(rule[1])
+        return top_share(self.image_score, "PatchGaussian: image_score")
 
     def _vectors(self, levels: list[NDArray], *, reset: bool) -> Any:
         """One batch at the positions of the grid, (m, d, P), on the device."""
-        if any(level.ndim != 4 for level in levels):
-            raise ValueError("PatchGaussian: the extractor gives rows, maps are needed; set its pool to None")
-        bad = sorted({int(i) for level in levels for i in np.flatnonzero(~np.isfinite(level).all(axis=(1, 2, 3)))})
-        if bad:
-            raise ValueError(
-                f"PatchGaussian: the features of {len(bad)} of {len(levels[0])} images of a batch are NaN or infinite, "
-                f"counted from 0 numbers {', '.join(map(str, bad[:5]))}; leave out images that cannot be read"
-            )
-        shapes = [level.shape[1:] for level in levels]
+        check_maps(levels, None if reset else self.level_shapes_, "PatchGaussian")
         if reset:
-            self._choose(shapes)
-        elif shapes != self.level_shapes_:
-            raise ValueError(
-                f"PatchGaussian: levels of shape {shapes} (channels, height, width) were given and "
-                f"{self.level_shapes_} were fitted; give images of the size that was fitted"
-            )
+            self.level_shapes_ = [level.shape[1:] for level in levels]
+            self.grid_ = choose_grid(self.grid, self.level_shapes_, "PatchGaussian")
+            total = sum(shape[0] for shape in self.level_shapes_)
+            self.mixture_ = draw_mixture(self.n_channels, total, self.random_state)
         k = kernels.on(self.device)
         mixture = None if self.mixture_ is None else k.array(self.mixture_)
         return k.patches.embed([k.array(np.asarray(level, np.float32)) for level in levels], mixture, self.grid_)
-
-    def _choose(self, shapes: list[tuple[int, ...]]) -> None:
-        """The positions and the mixture of channels."""
-        self._share()
-        number = 0 if isinstance(self.grid, str) else self.grid
-        if isinstance(number, Integral) and number >= len(shapes):
-            raise ValueError(f"PatchGaussian: grid={number} is no level; there are {len(shapes)}, counted from 0")
-        height, width = number if isinstance(number, tuple) else shapes[number][1:]
-        self.level_shapes_ = shapes
-        self.grid_ = (int(height), int(width))
-        total = sum(shape[0] for shape in shapes)
-        self.mixture_: NDArray[np.float32] | None = None
-        if self.n_channels is not None and self.n_channels < total:
-            drawn = check_random_state(self.random_state).normal(size=(total, self.n_channels))
-            self.mixture_ = np.ascontiguousarray(np.linalg.qr(drawn)[0].T, dtype=np.float32)
-
-    def _levels(self, X: Any) -> Iterator[list[NDArray]]:
-        return level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian")
-
-    def _map_size(self, X: Any) -> tuple[int, int]:
-        largest = max(shape[1:] for shape in self.level_shapes_) if self.extractor is None else None
-        size = self.output_size or largest or image_size(X, self.extractor)
-        if size is None:
-            raise ValueError("PatchGaussian: the size of the maps is unknown; give output_size=(height, width)")
-        return int(size[0]), int(size[1])

@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SUFFIXES", "batches", "find_images", "image_size", "level_batches", "n_images"]
+__all__ = ["SUFFIXES", "batches", "find_images", "n_images"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -82,38 +81,6 @@ def batches(
             expected = shapes.pop()
         blank = np.zeros((3, *(expected or (1, 1))), np.float32)
         yield np.stack([blank if plane is None else plane for plane in pixels]), faults
-
-
-def level_batches(levels: Any, batch_size: int, *, extractor: Any, who: str) -> Iterator[list[NDArray]]:
-    """Batches of maps, each a list with one array (m, channels, height, width) per level.
-
-    Parameters
-    ----------
-    levels : images for the extractor, or without one a list of arrays (n, channels, height, width)
-    batch_size : int
-        Of levels that are given; an extractor that has an `iterate` has its own.
-    extractor : transformer or None
-    who : str
-        The estimator, for messages.
-    """
-    if extractor is not None:
-        yield from extractor.iterate(levels) if hasattr(extractor, "iterate") else [extractor.transform(levels)]
-        return
-    if not isinstance(levels, list | tuple) or not levels or any(np.ndim(level) != 4 for level in levels):
-        raise ValueError(f"{who}: without an extractor X must be a list of levels, arrays (n, channels, height, width)")
-    arrays = [np.asarray(level) for level in levels]
-    if len({len(level) for level in arrays}) > 1 or len(arrays[0]) == 0:
-        raise ValueError(f"{who}: the levels have {', '.join(str(len(level)) for level in arrays)} images")
-    for start in range(0, len(arrays[0]), batch_size):
-        yield [level[start : start + batch_size] for level in arrays]
-
-
-def image_size(images: Any, extractor: Any) -> tuple[int, int] | None:
-    """Height and width that an extractor, or else an array of images, says; None where neither does."""
-    size = getattr(extractor, "size", None)
-    if isinstance(size, Integral):
-        return int(size), int(size)
-    return images.shape[1:3] if size is None and isinstance(images, np.ndarray) else size
 
 
 def _planes(image: Any, size: tuple[int, int] | None) -> NDArray[np.float32]:

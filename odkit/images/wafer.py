@@ -20,9 +20,10 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
     """A classifier of known defect patterns whose latents tell unknown patterns apart: put `LatentGMM` on top.
 
     A map is a list of defect coordinates, however fine the grid: cost follows the number of defects, not of cells.
+    Every stage is told how many defects each of its cells has, as log(1 + number), beside what the stage before found.
     Assumes labelled maps of the known patterns and that turning or mirroring a wafer keeps its pattern. It fails on
-    patterns that differ only in the number of defects (latents are averages over them) and on patterns known from a
-    handful of maps.
+    patterns known from a handful of maps, and where a dense network on binned maps of some 64 x 64 cells sees all that
+    tells the patterns apart: that one is then better (`docs/images.md`).
 
     Parameters
     ----------

@@ -5,14 +5,13 @@ All pixels of all images are pooled; images without a defect belong in, they sup
 """
 
 from collections.abc import Sequence
-from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from odkit.kernels.cpu.pixels import Curve, region_curve, top_mean
+from odkit.kernels.cpu.pixels import Curve, region_curve, top_mean, top_share
 
 __all__ = ["OracleF1", "au_pro", "f1_max", "image_score", "pixel_ap", "pixel_auroc"]
 
@@ -126,13 +125,7 @@ def image_score(maps: ArrayLike, rule: str | tuple[str, float] = "max") -> NDArr
     stack = np.asarray(maps)
     if stack.ndim != 3:
         raise ValueError(f"image_score: maps have shape {stack.shape}; (n_images, height, width) is needed")
-    if rule in ("max", "mean"):
-        return top_mean(stack, 0.0 if rule == "max" else 1.0)
-    if not (isinstance(rule, tuple) and len(rule) == 2 and rule[0] == "top" and isinstance(rule[1], Real)):
-        raise ValueError(f"image_score: rule={rule!r} is unknown; 'max', 'mean' or ('top', share) is allowed")
-    if not 0 < rule[1] <= 1:
-        raise ValueError(f"image_score: the share of ('top', {rule[1]!r}) must lie in (0, 1]")
-    return top_mean(stack, float(rule[1]))
+    return top_mean(stack, top_share(rule, "image_score"))
 
 
 def _checked(who: str, masks: ArrayLike, maps: ArrayLike) -> tuple[NDArray[np.bool_], NDArray]:

@@ -17,6 +17,9 @@ __all__ = ["Members", "decode", "encode", "unstorable"]
 SCALARS = (str, int, float, bool)
 
 
+NETWORKS = {"encoder", "extractor"}  # parameters that stand before a detector and are kept by means of their own
+
+
 def unstorable(where: str, value: Any, reason: str) -> ModelFileError:
     kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
     return ModelFileError(
@@ -82,6 +85,13 @@ def _estimator(estimator: BaseEstimator, where: str, arrays: Members) -> dict[st
     if class_of(cls.__name__) is not cls:
         raise unstorable(where, estimator, f"model files know {', '.join(sorted(known_classes()))}")
     params = estimator.get_params(deep=False)
+    for name in sorted(NETWORKS & params.keys()):
+        if params[name] is not None:
+            reason = (
+                f"a network has no place in a model file. `copy.copy(detector).set_params({name}=None)` is the "
+                f"detector alone, which can be saved and takes what the {name} puts out"
+            )
+            raise unstorable(f"{where}.{name}", params[name], reason)
     state = sorted(vars(estimator).keys() - params.keys() - set(getattr(estimator, "_rebuilt", ())))
     unknown = [name for name in state if not may_set(cls, name)]
     if unknown:

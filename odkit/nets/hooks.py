@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 import torch
 
-__all__ = ["listening"]
+__all__ = ["listening", "pooled"]
 
 
 @contextmanager
@@ -60,3 +60,18 @@ def listening(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[st
             handle.remove()
         for module, training in modes.items():
             module.training = training
+
+
+def pooled(name: str, outputs: dict[str, torch.Tensor], pool: str | None) -> torch.Tensor:
+    """The output of a layer as rows (n, channels): as it is, or "avg" or "max" over its maps; as maps for None."""
+    if name not in outputs:
+        raise ValueError(f"FeaturePyramid: layer {name!r} is never called in a pass of the model; name another one")
+    level = outputs[name]
+    if level.ndim == 4 and pool is not None:
+        return level.mean(dim=(2, 3)) if pool == "avg" else level.amax(dim=(2, 3))
+    if level.ndim != (4 if pool is None else 2):
+        raise ValueError(
+            f"FeaturePyramid: layer {name!r} puts out shape {tuple(level.shape)}; maps (n, channels, height, width)"
+            f"{' are needed' if pool is None else ' or rows (n, channels) are needed'}"
+        )
+    return level

@@ -67,11 +67,13 @@ class SubmanifoldConvolution(nn.Module):
 class Images(NamedTuple):
     """Sparse images with their index work done, stage by stage; `bounds[s]` cuts the sites of stage s by image.
 
-    `rules[s]` (n_s, 9) and `parents[s]` (n_s,) count within the image; `rules` has -1 for no neighbour.
+    `rules[s]` (n_s, 9) and `parents[s]` (n_s,) count within the image; `rules` has -1 for no neighbour. `counts[s]`
+    (n_s, 1) are the logarithms of 1 + the number of points in each site's cell.
     """
 
     rules: list[torch.Tensor]
     parents: list[torch.Tensor]
+    counts: list[torch.Tensor]
     bounds: list[NDArray[np.int64]]
 
     def __len__(self) -> int:
@@ -79,7 +81,7 @@ class Images(NamedTuple):
 
     def batch(self, rows: Sequence[int], moves: Sequence[int] | None = None) -> "Batch":
         """The images with these numbers as one batch; `moves` turns or mirrors each, 0 to 7."""
-        rules, parents, sizes = [], [], []
+        rules, parents, inputs, sizes = [], [], [], []
         for stage, bounds in enumerate(self.bounds):
             first = 0
             parts, links = [], []
@@ -96,16 +98,18 @@ class Images(NamedTuple):
                     above += int(self.bounds[stage + 1][row + 1] - self.bounds[stage + 1][row])
                 first += counts[number]
             rules.append(torch.cat(parts))
+            inputs.append(torch.cat([self.counts[stage][bounds[row] : bounds[row + 1]] for row in rows]))
             parents.append(torch.cat(links) if not last else torch.repeat_interleave(torch.tensor(counts)))
             sizes.append(above if not last else len(rows))
-        return Batch(rules, parents, sizes)
+        return Batch(rules, parents, inputs, sizes)
 
 
 class Batch(NamedTuple):
-    """One batch: `rules` per stage, the number of the site above (of the image, last) and how many those are."""
+    """One batch: `rules` per stage, the number of the site above (of the image, last), counts, and how many are above."""
 
     rules: list[torch.Tensor]
     parents: list[torch.Tensor]
+    counts: list[torch.Tensor]
     sizes: list[int]
 
 
@@ -121,19 +125,22 @@ def prepare(maps: Sequence[NDArray[np.int64]], size: int, pools: Sequence[int]) 
     image = np.repeat(np.arange(len(maps)), counts)
     sites = np.concatenate([np.column_stack([image, np.concatenate([*maps, np.empty((0, 2), np.int64)])])]).astype(int)
     sites = sites[np.lexsort(sites.T[::-1])]
-    rules, parents, bounds = [], [], []
+    points = np.ones(len(sites))
+    rules, parents, inputs, bounds = [], [], [], []
     for pool in [*pools, None]:
         cut = np.searchsorted(sites[:, 0], np.arange(len(maps) + 1))
         first = cut[sites[:, 0]]
         own = submanifold_rules(sites, side)
         rules.append(torch.from_numpy(np.where(own < len(sites), own - first[:, None], -1)))
+        inputs.append(torch.from_numpy(np.log1p(points)[:, None].astype(np.float32)))
         bounds.append(cut)
         if pool is not None:
             sites, parent = pool_rules(sites, side, pool)
+            points = np.bincount(parent, points)
             above = np.searchsorted(sites[:, 0], np.arange(len(maps) + 1))
             parents.append(torch.from_numpy(parent - above[sites[parent, 0]]))
             side //= pool
-    return Images(rules, parents, bounds)
+    return Images(rules, parents, inputs, bounds)
 
 
 class SparseClassifier(nn.Module):
@@ -143,9 +150,9 @@ class SparseClassifier(nn.Module):
         self, channels: Sequence[int], latent: int, n_classes: int, generator: torch.Generator | None = None
     ) -> None:
         super().__init__()
-        widths = [1, *channels, latent]
+        widths = [0, *channels, latent]
         pairs = list(pairwise(widths))
-        self.convolutions = nn.ModuleList(SubmanifoldConvolution(a, b, generator) for a, b in pairs)
+        self.convolutions = nn.ModuleList(SubmanifoldConvolution(a + 1, b, generator) for a, b in pairs)
         self.norms = nn.ModuleList(nn.BatchNorm1d(b) for _, b in pairs)
         self.head = nn.Linear(latent, n_classes)
         bound = latent**-0.5
@@ -154,10 +161,10 @@ class SparseClassifier(nn.Module):
 
     def encode(self, batch: Batch) -> torch.Tensor:
         """Latents (n_images, latent): means over the sites left; 0 for an image without sites."""
-        f = self.head.weight.new_ones(len(batch.rules[0]), 1)
-        stages = zip(self.convolutions, self.norms, batch.rules, batch.parents, batch.sizes, strict=True)
-        for stage, (convolution, norm, rules, parents, size) in enumerate(stages):
-            f = torch.relu(_normalised(norm, convolution(f, rules)))
+        f = self.head.weight.new_empty(len(batch.rules[0]), 0)
+        stages = zip(self.convolutions, self.norms, batch.rules, batch.parents, batch.counts, batch.sizes, strict=True)
+        for stage, (convolution, norm, rules, parents, counts, size) in enumerate(stages):
+            f = torch.relu(_normalised(norm, convolution(torch.cat([f, counts.to(f)], dim=1), rules)))
             if stage < len(self.convolutions) - 1:  # every cell has a site and f >= 0, so 0 never wins wrongly
                 f = f.new_zeros(size, f.shape[1]).scatter_reduce(0, parents[:, None].expand_as(f), f, "amax")
         counts = torch.bincount(batch.parents[-1], minlength=batch.sizes[-1]).clamp(min=1)

@@ -94,6 +94,19 @@ def packed_triangular_distance(Z: NDArray, mean: NDArray, packed: NDArray, n_job
     return out
 
 
+def check(mean: NDArray, packed: NDArray, n_positions: int) -> None:
+    """Refuse a state that the compiled loops, which check no bounds, must not see."""
+    d = len(mean)
+    fits = mean.shape == (d, n_positions) and packed.shape == (-(-n_positions // LANES), d * (d + 1) // 2, LANES)
+    if not (
+        fits and mean.dtype == packed.dtype == np.float32 and np.isfinite(mean).all() and np.isfinite(packed).all()
+    ):
+        raise ValueError(
+            f"means {np.shape(mean)} and packed factors {np.shape(packed)} do not fit {n_positions} positions, or are "
+            "not finite float32 numbers"
+        )
+
+
 def _shares(n_blocks: int, n_jobs: int) -> list[tuple[int, int]]:
     """Blocks from first to before last for each thread."""
     step = max(1, -(-n_blocks // max(n_jobs, 1)))

@@ -4,6 +4,7 @@ Between two wanted scores only unwanted ones enter, so the whole curve is known 
 unwanted scores (most pixels of a map) are sorted as bare values, which is several times faster than an argsort.
 """
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -68,3 +69,15 @@ def top_mean(maps: NDArray, share: float) -> NDArray[np.float64]:
     flat = maps.reshape(len(maps), -1)
     n_top = max(1, int(share * flat.shape[1]))
     return np.partition(flat, flat.shape[1] - n_top, axis=1)[:, -n_top:].mean(axis=1, dtype=np.float64)
+
+
+def top_share(rule: object, who: str) -> float:
+    """The `share` of `top_mean` that a rule says: "max" (0), "mean" (1) or ("top", share)."""
+    match rule:
+        case "max":
+            return 0.0
+        case "mean":
+            return 1.0
+        case ("top", Real() as share) if 0 < float(share) <= 1:  # type: ignore[arg-type]
+            return float(share)  # type: ignore[arg-type]
+    raise ValueError(f"{who}: {rule!r} is no rule; 'max', 'mean' or ('top', share) with a share in (0, 1] is allowed")

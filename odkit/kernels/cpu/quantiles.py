@@ -1,12 +1,13 @@
 """From the distances of normal rows to a threshold that a share `fpr` of further normal rows exceeds."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainccinv
 
-__all__ = ["chi2_quantile", "conformal_quantile", "conformal_rank", "gamma_quantile"]
+__all__ = ["chi2_quantile", "conformal_quantile", "conformal_quantile_of_parts", "conformal_rank", "gamma_quantile"]
 
 
 def conformal_quantile(values: NDArray, fpr: float) -> float:
@@ -16,6 +17,17 @@ def conformal_quantile(values: NDArray, fpr: float) -> float:
     """
     rank = conformal_rank(len(values), fpr)
     return float(np.partition(values, rank - 1)[rank - 1])
+
+
+def conformal_quantile_of_parts(parts: Iterable[NDArray], n: int, fpr: float) -> float:
+    """`conformal_quantile` of n values that come in parts, of which those that can be above it are kept, no more."""
+    n_highest = n - conformal_rank(n, fpr) + 1
+    highest = np.empty(0, np.float32)
+    for part in parts:
+        highest = np.concatenate([highest, part.ravel()])
+        if len(highest) > n_highest:
+            highest = np.partition(highest, len(highest) - n_highest)[-n_highest:]
+    return float(highest.min())
 
 
 def conformal_rank(n: int, fpr: float) -> int:

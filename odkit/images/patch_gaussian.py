@@ -187,9 +187,7 @@ class PatchGaussian(Detector):
         location, packed, left_out = (k.numpy(part) for part in fitted)
         for array in (location, packed):
             array.flags.writeable = False  # fitted state: a device keeps its copy as long as the array lives
-        self.location_: NDArray[np.float32] = location
-        self.packed_: NDArray[np.float32] = packed
-        self.n_samples_seen_ = n
+        self.location_, self.packed_, self.n_samples_seen_ = location, packed, n
         self._calibrate(left_out)
         return self
 

@@ -105,7 +105,7 @@ class Images(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One batch: `rules` per stage, the number of the site above (of the image, last), counts, and how many are above."""
+    """One batch: `rules` per stage, the site above (of the image, last), counts, and how many sites are above."""
 
     rules: list[torch.Tensor]
     parents: list[torch.Tensor]

@@ -187,7 +187,9 @@ class PatchGaussian(Detector):
         location, packed, left_out = (k.numpy(part) for part in fitted)
         for array in (location, packed):
             array.flags.writeable = False  # fitted state: a device keeps its copy as long as the array lives
-        self.location_, self.packed_, self.n_samples_seen_ = location, packed, n
+        self.location_: NDArray[np.float32] = location
+        self.packed_: NDArray[np.float32] = packed
+        self.n_samples_seen_ = n
         self._calibrate(left_out)
         return self
 
@@ -214,11 +216,10 @@ class PatchGaussian(Detector):
             raise ValueError(f"PatchGaussian: grid_ {self.grid_} and output_size_ {self.output_size_} are no sizes")
         patches.check(self.location_, self.packed_, math.prod(self.grid_))
         total = sum(channels for channels, _, _ in self.level_shapes_)
-        mixture = np.empty((total, total), np.float32) if self.mixture_ is None else self.mixture_
-        if mixture.shape != (len(self.location_), total) or mixture.dtype != np.float32:
-            raise ValueError(f"PatchGaussian: mixture_ {np.shape(mixture)} does not fit location_ and {total} channels")
-        if self.mixture_ is not None and not np.isfinite(mixture).all():
-            raise ValueError("PatchGaussian: mixture_ is not finite")
+        mixture = np.zeros((total, total), np.float32) if self.mixture_ is None else self.mixture_
+        shape = (len(self.location_), total)
+        if mixture.shape != shape or mixture.dtype != np.float32 or not np.isfinite(mixture).all():
+            raise ValueError(f"PatchGaussian: mixture_ must be finite float32 numbers of shape {shape}")
 
     def _maps(self, X: Any) -> Iterator[NDArray[np.float32]]:
         check_is_fitted(self, "packed_")
@@ -240,7 +241,7 @@ class PatchGaussian(Detector):
         """One batch at the positions of the grid, (m, d, P), on the device."""
         check_maps(levels, None if reset else self.level_shapes_, "PatchGaussian")
         if reset:
-            self.level_shapes_ = [level.shape[1:] for level in levels]
+            self.level_shapes_: list[tuple[int, ...]] = [level.shape[1:] for level in levels]
             self.grid_ = choose_grid(self.grid, self.level_shapes_, "PatchGaussian")
             total = sum(shape[0] for shape in self.level_shapes_)
             self.mixture_ = draw_mixture(self.n_channels, total, self.random_state)

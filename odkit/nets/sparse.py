@@ -125,7 +125,7 @@ def prepare(maps: Sequence[NDArray[np.int64]], size: int, pools: Sequence[int]) 
     image = np.repeat(np.arange(len(maps)), counts)
     sites = np.concatenate([np.column_stack([image, np.concatenate([*maps, np.empty((0, 2), np.int64)])])]).astype(int)
     sites = sites[np.lexsort(sites.T[::-1])]
-    points = np.ones(len(sites))
+    points: NDArray = np.ones(len(sites))
     rules, parents, inputs, bounds = [], [], [], []
     for pool in [*pools, None]:
         cut = np.searchsorted(sites[:, 0], np.arange(len(maps) + 1))

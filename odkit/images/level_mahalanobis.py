@@ -1,7 +1,7 @@
 """Sum of Mahalanobis distances over levels of features (Rippel, Mertens and Merhof, ICPR 2020)."""
 
 from collections.abc import Sequence
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np

@@ -15,8 +15,6 @@ from odkit.model_file.classes import RECORDS, check_state, check_steps, class_of
 __all__ = ["Members", "decode", "encode", "unstorable"]
 
 SCALARS = (str, int, float, bool)
-
-
 NETWORKS = {"encoder", "extractor"}  # parameters that stand before a detector and are kept by means of their own
 
 

@@ -36,7 +36,10 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
     layers : sequence of str
         Names of submodules, as `model.named_modules()` has them, in the order wanted; each is called once per pass.
     pool : {"avg", "max"} or None, default="avg"
-        How a map becomes one number per channel; None keeps maps.
+        How a map becomes one number per channel (and cell); None keeps maps.
+    cells : int, default=1
+        Pool each of cells x cells parts of a map by itself, which keeps where things are, for things that stand upright
+        and in the middle; parts overlap by a pixel where the map cannot be cut evenly.
     output : {"levels", "matrix"}, default="levels"
         A list with one array per layer, or the pooled levels side by side, for the use in a Pipeline.
     size : (height, width), int or None, default=None
@@ -73,6 +76,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         "model": "no_validation",
         "layers": [list, tuple],
         "pool": [StrOptions({"avg", "max"}), None],
+        "cells": [Interval(Integral, 1, None, closed="left")],
         "output": [StrOptions({"levels", "matrix"})],
         "size": [Interval(Integral, 1, None, closed="left"), tuple, None],
         "mean": [Real, "array-like"],
@@ -87,6 +91,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         layers: Sequence[str],
         *,
         pool: str | None = "avg",
+        cells: int = 1,
         output: str = "levels",
         size: tuple[int, int] | int | None = None,
         mean: float | Sequence[float] = 0.0,
@@ -97,6 +102,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         self.model = model
         self.layers = layers
         self.pool = pool
+        self.cells = cells
         self.output = output
         self.size = size
         self.mean = mean
@@ -150,7 +156,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         for batch, faults in self._batches(X):
             with _one_at_a_time, torch.no_grad(), listening(self.model, self.layers) as outputs:
                 self.model(batch)
-                levels = [_host(pooled(name, outputs, self.pool)) for name in self.layers]
+                levels = [_host(pooled(name, outputs, self.pool, self.cells)) for name in self.layers]
             yield _without(levels, faults)
 
     def step_down(
@@ -183,14 +189,14 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
                 with _one_at_a_time, torch.enable_grad(), listening(self.model, self.layers) as outputs:
                     x = batch.detach().clone().requires_grad_()
                     self.model(x)
-                    levels = [pooled(name, outputs, self.pool) for name in self.layers]
+                    levels = [pooled(name, outputs, self.pool, self.cells) for name in self.layers]
                     slopes = slope([_host(level) for level in levels])
                     falls = [torch.tensor(part).to(level) for part, level in zip(slopes, levels, strict=True)]
                     (gradient,) = torch.autograd.grad(levels, x, falls)
                     outputs.clear()
                     with torch.no_grad():
                         self.model(x - torch.as_tensor(step / std).to(x) * gradient.sign())
-                    levels = [pooled(name, outputs, self.pool) for name in self.layers]
+                    levels = [pooled(name, outputs, self.pool, self.cells) for name in self.layers]
                 yield _without([_host(level) for level in levels], faults)
 
         return self._joined(moved())

@@ -62,13 +62,14 @@ def listening(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[st
             module.training = training
 
 
-def pooled(name: str, outputs: dict[str, torch.Tensor], pool: str | None) -> torch.Tensor:
-    """The output of a layer as rows (n, channels): as it is, or "avg" or "max" over its maps; as maps for None."""
+def pooled(name: str, outputs: dict[str, torch.Tensor], pool: str | None, cells: int = 1) -> torch.Tensor:
+    """The output of a layer as rows: as it is, or "avg" or "max" over cells x cells parts of maps; None: as maps."""
     if name not in outputs:
         raise ValueError(f"FeaturePyramid: layer {name!r} is never called in a pass of the model; name another one")
     level = outputs[name]
     if level.ndim == 4 and pool is not None:
-        return level.mean(dim=(2, 3)) if pool == "avg" else level.amax(dim=(2, 3))
+        over = torch.nn.functional.adaptive_avg_pool2d if pool == "avg" else torch.nn.functional.adaptive_max_pool2d
+        return over(level, cells).flatten(1)
     if level.ndim != (4 if pool is None else 2):
         raise ValueError(
             f"FeaturePyramid: layer {name!r} puts out shape {tuple(level.shape)}; maps (n, channels, height, width)"

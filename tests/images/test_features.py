@@ -45,6 +45,17 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (7, 12, 10, 3), dtype=np.uint8)
 
 
+def test_cells_keep_where_things_are(net):
+    images = np.random.default_rng(0).normal(size=(3, 24, 16))
+    maps = FeaturePyramid(net, ["body"], pool=None).transform(images)[0]
+    height, width = (side // 2 for side in maps.shape[2:])
+    assert maps.shape[2:] == (2 * height, 2 * width)
+    parts = maps.reshape(3, -1, 2, height, 2, width)
+    for pool, expected in [("avg", parts.mean(axis=(3, 5))), ("max", parts.max(axis=(3, 5)))]:
+        rows = FeaturePyramid(net, ["body"], pool=pool, cells=2).transform(images)[0]
+        np.testing.assert_allclose(rows, expected.reshape(3, -1), rtol=1e-5)
+
+
 def test_levels_are_what_the_layers_put_out(net, images):
     x = torch.from_numpy(images.transpose(0, 3, 1, 2).astype(np.float32) / 128 - 1)
     net.eval()

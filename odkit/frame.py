@@ -1,6 +1,7 @@
 """Scores as a table beside the table they belong to: same kind of frame, same index, same row order."""
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -73,8 +74,8 @@ def score_frame(
     wed          51.83        True    volt         1.00
     """
     check_is_fitted(detector)
-    if top < 0:
-        raise ValueError(f"score_frame: top={top}; a number of reasons, 0 or more, is needed")
+    if not isinstance(top, Integral) or isinstance(top, bool) or top < 0:
+        raise ValueError(f"score_frame: top={top!r}; a number of reasons, 0 or more, is needed")
     table = open_table(frame, detector)
     carried = _names("keys", keys, table.columns)
     features = _features(detector, table.columns, carried, _names("ignore", ignore, table.columns))
@@ -124,8 +125,12 @@ def _reasons(contributions: NDArray, features: Sequence[Any], top: int) -> dict[
     return columns
 
 
-def _names(what: str, given: str | Iterable[str] | None, columns: list) -> list:
-    names = [] if given is None else [given] if isinstance(given, str) else list(given)
+def _names(what: str, given: Any, columns: list) -> list:
+    # one name may be a number, or the tuple of a column of several levels
+    single = isinstance(given, str) or (
+        given in columns if isinstance(given, tuple) else not isinstance(given, Iterable)
+    )
+    names = [] if given is None else [given] if single else list(given)
     unknown = [name for name in names if name not in columns]
     if unknown:
         raise ValueError(

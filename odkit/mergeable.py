@@ -53,7 +53,7 @@ class Mergeable(Detector):
 
         The model is that of one `fit` on all rows given so far, up to rounding and up to `offset_`.
         """
-        self._refuse_compact("partial_fit")
+        self._check_learns("partial_fit")
         fresh = not hasattr(self, "_stats")
         X = self._validate(X, reset=fresh)
         if fresh:
@@ -77,8 +77,8 @@ class Mergeable(Detector):
             raise ValueError(f"{who}.merge: given {type(other).__name__}, but only another {who} can be merged")
         check_is_fitted(self)
         check_is_fitted(other)
-        self._refuse_compact("merge")
-        other._refuse_compact("merge")
+        self._check_learns("merge")
+        other._check_learns("merge")
         theirs = other._merge_key()
         for name, mine in self._merge_key().items():
             if mine != theirs[name]:
@@ -102,13 +102,20 @@ class Mergeable(Detector):
             twin.__dict__.pop(name, None)
         return twin
 
-    def _refuse_compact(self, what: str) -> None:
+    def _check_learns(self, what: str) -> None:
+        """Refuse to add to statistics that are gone, or that other parameters have shaped."""
+        who = type(self).__name__
         if hasattr(self, "offset_") and not hasattr(self, "_stats"):
-            who = type(self).__name__
             raise ValueError(
                 f"{who}.{what}: a compact {who} does not remember the rows it has seen; go on with the detector that "
                 "compact() was called on, or start afresh with fit"
             )
+        for name, value in getattr(self, "_shaped_by", {}).items():  # the first model files have no such attribute
+            if hasattr(self, "_stats") and getattr(self, name) != value:
+                raise ValueError(
+                    f"{who}.{what}: {name} was {value!r} for the rows seen so far and is {getattr(self, name)!r} now; "
+                    "set it back, or start afresh with fit"
+                )
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
         raise NotImplementedError
@@ -140,6 +147,7 @@ class Mergeable(Detector):
         """Forget every row; the one draw from `random_state`."""
         for name in ("_stats", "offset_"):
             self.__dict__.pop(name, None)
+        self._shaped_by = {name: getattr(self, name) for name in self._merge_parameters}
         self._seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
         self.n_samples_seen_ = 0
 

@@ -285,3 +285,20 @@ def test_p_values_come_through_a_pipeline():
     np.testing.assert_array_equal(scored["p_value"], pipeline[-1].p_values(pipeline[:-1].transform(X)))
     with pytest.raises(ValueError, match="top=-1"):
         score_frame(pipeline, X, top=-1)
+
+
+@pytest.mark.parametrize("top", [-1, 2.0, "2", True, None])
+def test_a_number_of_reasons_that_is_none_is_named(detector, frame, top):
+    with pytest.raises(ValueError, match=f"top={top!r}; a number of reasons"):
+        score_frame(detector, frame, top=top)
+
+
+def test_a_single_key_needs_no_list_whatever_its_name_is_made_of(frame):
+    X = frame.to_numpy()
+    numbered = pd.DataFrame(X).assign(truth="x").rename(columns={"truth": 9})
+    fitted = Deviation().fit(X)
+    assert score_frame(fitted, numbered, keys=9)[9].tolist() == ["x"] * len(X)
+    levels = numbered.set_axis(pd.MultiIndex.from_tuples([("a", 0), ("a", 1), ("a", 2), ("id", "")]), axis=1)
+    assert score_frame(fitted, levels, keys=("id", "")).shape == (len(X), 3)
+    with pytest.raises(ValueError, match="keys names 7, which the frame lacks"):
+        score_frame(fitted, numbered, keys=7)

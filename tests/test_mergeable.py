@@ -89,6 +89,22 @@ def test_a_compact_detector_scores_alike_and_learns_no_more(X):
         Centre().compact()
 
 
+def test_statistics_are_not_mixed_with_those_of_other_parameters(X):
+    halves = X[:50], X[50:90]
+    changed = Centre(scale=2.0).fit(halves[0]).set_params(scale=3.0)
+    np.testing.assert_array_equal(changed.score_samples(X[:9]), Centre(scale=3.0).fit(halves[0]).score_samples(X[:9]))
+    other = Centre(scale=3.0).fit(halves[1])
+    for learn in (
+        lambda: changed.partial_fit(halves[1]),
+        lambda: changed.merge(other),
+        lambda: other.merge(changed),
+    ):
+        with pytest.raises(ValueError, match=r"scale was 2\.0 for the rows .* and is 3\.0 now; set it back"):
+            learn()
+    assert changed.set_params(scale=2.0).partial_fit(halves[1]).n_samples_seen_ == 90
+    assert changed.set_params(scale=3.0).fit(X).partial_fit(X).n_samples_seen_ == 2 * len(X)
+
+
 def test_a_failed_fit_leaves_an_unfitted_detector(X):
     class Picky(Centre):
         def _partial_stats(self, X):

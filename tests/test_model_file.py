@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -212,6 +213,40 @@ def test_equal_models_have_equal_bytes_and_fingerprints(X, tmp_path):
     a, b, c = (fingerprint(tmp_path / path) for path in "abc")
     assert a == b != c
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_what_joblib_makes_of_a_model_has_its_fingerprint(X, tmp_path):
+    for detector in (odkit.ECOD(compression=0.1), odkit.Mahalanobis(fpr=0.1)):
+        joblib.dump(detector.fit(X), tmp_path / "model.joblib")  # makes two arrays of one that is found twice
+        save(detector, tmp_path / "a")
+        save(joblib.load(tmp_path / "model.joblib"), tmp_path / "b")
+        assert fingerprint(tmp_path / "a") == fingerprint(tmp_path / "b")
+
+
+@pytest.mark.parametrize("kind", ["default", "pandas", "polars"])
+def test_the_kind_of_output_of_a_step_comes_back(frame, tmp_path, kind):
+    pipeline = make_pipeline(StandardScaler(), odkit.ECOD()).set_output(transform=kind).fit(frame)
+    save(pipeline, tmp_path / "a")
+    loaded = load(tmp_path / "a")
+    assert type(loaded[:-1].transform(frame)) is type(pipeline[:-1].transform(frame))
+    np.testing.assert_array_equal(loaded.score_samples(frame), pipeline.score_samples(frame))
+
+
+def test_a_kind_of_output_that_scikit_learn_has_not_is_refused(frame, tmp_path):
+    pipeline = make_pipeline(StandardScaler(), odkit.ECOD()).fit(frame)
+    pipeline[0]._sklearn_output_config = {"transform": "print"}
+    save(pipeline, tmp_path / "a")
+    with pytest.raises(ModelFileError, match=r"_sklearn_output_config is \{'transform': 'print'\}"):
+        load(tmp_path / "a")
+
+
+@pytest.mark.parametrize("attribute", ["_missing", "skewness_sign_"])
+def test_text_where_ecod_has_numbers_is_refused(X, tmp_path, attribute):
+    detector = odkit.ECOD().fit(X)
+    setattr(detector, attribute, getattr(detector, attribute).astype("U5"))
+    save(detector, tmp_path / "a")
+    with pytest.raises(ModelFileError, match="holds no such numbers"):
+        load(tmp_path / "a")
 
 
 def test_an_array_at_several_places_is_stored_and_read_once(X, tmp_path):

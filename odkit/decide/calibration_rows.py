@@ -49,4 +49,12 @@ def row_groups(function: Callable[[NDArray], NDArray] | None, X: NDArray) -> NDA
         missing |= groups == np.array(None)
     if missing.any():
         raise ValueError("Conformal: group gave a missing label (None or NaN); give such rows a label of their own")
+    if groups.dtype == object:
+        try:
+            np.unique(groups)
+        except TypeError:
+            kinds = ", ".join(sorted({type(label).__name__ for label in groups}))
+            raise ValueError(
+                f"Conformal: group gave labels that have no order among them, of types {kinds}; give labels of one type"
+            ) from None
     return groups

@@ -246,7 +246,8 @@ class ECOD(Mergeable):
         self._rebuild()
         ecdf.check_table(self._table, d)
         if hasattr(self, "_stats"):
-            exact = self.compression is None
+            exact = "table" in self._stats  # not by `compression`, which may have been set since
             ecdf.check_table(self._stats["table"], d) if exact else tail_memory.check_memory(self._stats, d)
-        if self.skewness_sign_.shape != (d,) or self._missing.shape != (3, d):
-            raise ValueError("ECOD: skewness_sign_ or _missing does not fit n_features_in_")
+        signs, means = self.skewness_sign_, self._missing
+        if (signs.shape, signs.dtype, means.shape, means.dtype) != ((d,), np.int64, (3, d), np.float64):
+            raise ValueError("ECOD: skewness_sign_ or _missing does not fit n_features_in_, or holds no such numbers")

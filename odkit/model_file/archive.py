@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from odkit.atomic import whole_file
 
-__all__ = ["Archive", "ModelFileError", "is_plain", "write"]
+__all__ = ["Archive", "ModelFileError", "is_plain", "layout", "write"]
 
 META = "meta.json"
 MAX_MEMBERS = 10_000
@@ -49,8 +49,7 @@ def write(path: str | os.PathLike, meta: dict[str, Any], arrays: dict[str, NDArr
     entries, bodies = {}, {}
     for name, array in sorted(arrays.items()):
         array = np.asarray(array, dtype=array.dtype.newbyteorder("<"))
-        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-        body = _bytes(np.ascontiguousarray(array) if order == "C" else array)
+        order, body = layout(array)
         entries[name] = {
             "dtype": array.dtype.str,
             "shape": list(array.shape),
@@ -73,6 +72,12 @@ def write(path: str | os.PathLike, meta: dict[str, Any], arrays: dict[str, NDArr
             with zipped.open(member, "w") as out:
                 for part in parts:
                     out.write(part)
+
+
+def layout(array: NDArray) -> tuple[str, memoryview]:
+    """The order, "C" or "F", in which an array is stored, and its bytes in that order."""
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    return order, _bytes(np.ascontiguousarray(array) if order == "C" else array)
 
 
 def _bytes(array: NDArray) -> memoryview:

@@ -61,7 +61,9 @@ TRANSFORMERS: dict[str, tuple[str, dict[str, str | None]]] = {
         {"n_samples_seen_": None, "mean_": "d", "var_": "d", "scale_": "d"},
     ),
 }
-COLUMNS = {"n_features_in_", "feature_names_in_"}  # what every fitted estimator of scikit-learn may have
+# what every fitted estimator of scikit-learn may have; the last is what `set_output` leaves
+COMMON = {"n_features_in_", "feature_names_in_", "_sklearn_output_config"}
+OUTPUTS = ("default", "pandas", "polars")
 
 
 def known_classes() -> dict[str, str]:
@@ -78,7 +80,7 @@ def class_of(name: Any) -> type | None:
 def may_set(cls: type, attribute: str) -> bool:
     """Whether an attribute of this name is state: never a parameter, a method or a property."""
     if cls.__name__ in TRANSFORMERS:
-        return attribute in COLUMNS or attribute in TRANSFORMERS[cls.__name__][1]
+        return attribute in COMMON or attribute in TRANSFORMERS[cls.__name__][1]
     there = inspect.getattr_static(cls, attribute, None)
     return (
         attribute.isidentifier()
@@ -102,6 +104,9 @@ def check_steps(pipeline: Pipeline) -> None:
 def check_state(estimator: Any) -> None:
     """Refuse a loaded state whose columns, threshold or, for classes of scikit-learn, arrays do not fit together."""
     _check_columns(estimator)
+    output = getattr(estimator, "_sklearn_output_config", {})
+    if output not in ({}, *({"transform": kind} for kind in OUTPUTS)):
+        raise ValueError(f"_sklearn_output_config is {output!r}")
     name = type(estimator).__name__
     if name in TRANSFORMERS:
         _check_shapes(estimator, TRANSFORMERS[name][1])

@@ -1,5 +1,6 @@
 """The values of a fitted estimator as JSON beside arrays, and back; nothing that is read is executed."""
 
+import hashlib
 import re
 from importlib import import_module
 from typing import Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 
-from odkit.model_file.archive import Archive, ModelFileError, is_plain
+from odkit.model_file.archive import Archive, ModelFileError, is_plain, layout
 from odkit.model_file.classes import RECORDS, check_state, check_steps, class_of, known_classes, may_set
 
 __all__ = ["Members", "decode", "encode", "unstorable"]
@@ -27,20 +28,25 @@ def unstorable(where: str, value: Any, reason: str) -> ModelFileError:
 
 
 class Members:
-    """The arrays of a model by member name; an array that is found at several places is one member."""
+    """The arrays of a model by member name; equal bytes at several places are one member.
+
+    Whether two of them are one object does not matter: it may have got lost on the way through joblib.
+    """
 
     def __init__(self) -> None:
         self.by_name: dict[str, NDArray] = {}
-        self._names: dict[int, str] = {}
+        self._names: dict[tuple, str] = {}
 
     def add(self, array: NDArray, where: str) -> str:
-        if id(array) not in self._names:
+        order, body = layout(array)
+        key = array.dtype.str, array.shape, order, hashlib.sha256(body).digest()
+        if key not in self._names:
             name = re.sub(r"[^A-Za-z0-9_/-]", "-", where.replace(".", "/"))[:150]
             while f"{name}.npy" in self.by_name:
                 name += "_"
-            self._names[id(array)] = f"{name}.npy"
+            self._names[key] = f"{name}.npy"
             self.by_name[f"{name}.npy"] = array
-        return self._names[id(array)]
+        return self._names[key]
 
 
 def encode(value: Any, where: str, arrays: Members) -> Any:

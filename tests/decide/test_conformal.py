@@ -221,3 +221,10 @@ def test_a_missing_group_is_refused_whatever_the_kind_of_label(labels, missing):
             row_groups(lambda X: labels, np.zeros((3, 1)))
     else:
         assert row_groups(lambda X: labels, np.zeros((3, 1))) is labels
+
+
+def test_groups_that_cannot_be_compared_are_named():
+    labels = np.array(["low", 1, 2.0], dtype=object)
+    with pytest.raises(ValueError, match="no order among them, of types float, int, str"):
+        row_groups(lambda X: labels, np.zeros((3, 1)))
+    assert row_groups(lambda X: labels[1:], np.zeros((2, 1))).tolist() == [1, 2.0]

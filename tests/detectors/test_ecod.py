@@ -343,3 +343,23 @@ def test_training_scores_equal_pyod(data_home):
             X = file["X"].astype(float)[:20_000]
         theirs = pyod.ECOD().fit(X).decision_scores_
         np.testing.assert_allclose(-ECOD().fit(X).score_samples(X), theirs, rtol=1e-9, atol=1e-9, err_msg=path.name)
+
+
+@pytest.mark.parametrize(("fitted", "now"), [(None, 0.1), (0.1, None), (0.1, 0.3)])
+def test_compression_set_after_the_fit_is_that_of_the_next_one(fitted, now, tmp_path):
+    X = np.random.default_rng(9).normal(size=(200, 2))
+    detector = ECOD(compression=fitted).fit(X)
+    scores = detector.score_samples(X)
+    model_file.save(detector.set_params(compression=now), tmp_path / "m.odkit")
+    loaded = model_file.load(tmp_path / "m.odkit")
+    for one in (detector, loaded):
+        np.testing.assert_array_equal(one.score_samples(X), scores)
+        with pytest.raises(ValueError, match=f"compression was {fitted} for the rows seen so far and is {now} now"):
+            one.partial_fit(X)
+
+
+def test_huge_values_load_without_a_warning(tmp_path):
+    X = np.repeat([-1.7e308, 1.7e308], 10_000)[:, None]  # their difference is none of float64
+    detector = ECOD(compression=0.1).fit(X)
+    model_file.save(detector, tmp_path / "m.odkit")
+    np.testing.assert_array_equal(model_file.load(tmp_path / "m.odkit").score_samples(X), detector.score_samples(X))

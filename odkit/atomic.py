@@ -30,7 +30,9 @@ def whole_file(path: str | os.PathLike, *, scratch: str | os.PathLike | None = N
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, target)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None and error.filename is None:
+            error.filename = str(path)  # a full disk does not say for which file it had no room
         with suppress(FileNotFoundError):
             os.unlink(aside)
         raise

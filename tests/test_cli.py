@@ -304,13 +304,20 @@ def test_wrong_words_are_usage_errors(odkit_, meters):
         assert "Traceback" not in out + err
 
 
+def test_help_of_the_harness_shows_names_of_own_data(odkit_):
+    code, out, _ = odkit_("bench", "add-data", "--help")
+    assert code == 0
+    assert "a configuration names it as own/NAME among its" in " ".join(out.replace("│", " ").split())
+
+
 def test_what_fails_on_the_way_is_said_and_leaves_nothing(odkit_, meters, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     code, _, err = odkit_(*SCORE)
-    assert (code, err) == (1, "odkit failed: OSError: [Errno 28] No space left on device (--debug shows where)\n")
+    said = "odkit failed: OSError: [Errno 28] No space left on device: 'out.csv' (--debug shows where)\n"
+    assert (code, err) == (1, said)
     assert os.listdir() == ["meters.csv"]
 
 

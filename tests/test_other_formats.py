@@ -24,6 +24,14 @@ def test_joblib_files_come_back_and_share_memory(X, tmp_path, detector):
     ("detector", "trusted"),
     [
         (odkit.ECOD(), ["odkit.detectors.ecod.ECOD", "odkit.kernels.cpu.ecdf.TailTable"]),
+        (
+            odkit.ECOD(compression=0.01),
+            [
+                "odkit.detectors.ecod.ECOD",
+                "odkit.kernels.cpu.ecdf.TailTable",
+                "odkit.kernels.cpu.staircase.Staircase",
+            ],
+        ),
         (odkit.Mahalanobis(fpr=0.05), ["odkit.detectors.mahalanobis.Mahalanobis"]),
         (odkit.GMM(2), ["odkit.detectors.gmm.GMM"]),
     ],

@@ -12,7 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Compare detectors on data sets under one stated protocol.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Compare detectors on data sets under one stated protocol."
+)
 
 ConfigArgument = Annotated[str, typer.Argument(help="A bundled configuration's name, or a .yaml or .toml file.")]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
@@ -236,7 +238,7 @@ def add_data(
     licence: Annotated[str, typer.Option(help="Of the data.")] = "not stated",
     data: Annotated[str | None, typer.Option(help="Data folder (default: ODKIT_DATA_HOME).")] = None,
 ) -> None:
-    """Copy a labelled table into the data folder; `datasets: [own/NAME]` in a configuration then means it."""
+    """Copy a labelled table into the data folder; a configuration names it as own/NAME among its `datasets`."""
     from odkit.datasets import add_dataset
     from odkit.jobs.tables import read
 

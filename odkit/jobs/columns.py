@@ -22,6 +22,7 @@ ON_TEXT = ("error", "drop", "codes")
 MAX_CATEGORIES = 1000
 USUAL_ROWS = 10_000  # quantiles for people; more rows would cost a sort and change no digit that is shown
 LEVELS = (0.05, 0.5, 0.95)
+NESTED = (dict, list, tuple, np.ndarray)  # what lists and structs of Parquet come as
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,8 @@ def _kind(column: pd.Series) -> str:
     inferred = pd.api.types.infer_dtype(column, skipna=True)
     if inferred in ("integer", "floating", "mixed-integer-float", "boolean", "empty"):
         return "numbers"
+    if inferred == "mixed" and column.dropna().map(lambda value: isinstance(value, NESTED)).any():
+        return "nested values"
     if inferred in ("string", "categorical", "mixed-integer", "mixed"):
         return "text"
     return {"datetime64": "times", "datetime": "times", "timedelta64": "durations"}.get(inferred, f"{inferred} values")

@@ -46,7 +46,9 @@ def check_readable(path: Path, suffixes: Sequence[str] = READABLE) -> str:
         near = [other.name for other in path.parent.glob(f"{path.stem}*")] if path.parent.is_dir() else []
         raise FileNotFoundError(f"there is no file {path}" + (f"; there is {listed(sorted(near))}" if near else ""))
     if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name the files in it")
+        raise IsADirectoryError(
+            f"{path} is a folder; name the files in it, or score it into a folder: --model M --out FOLDER"
+        )
     suffix = suffix_of(path)
     if suffix not in suffixes:
         raise ValueError(f"{path.name} cannot be read by its suffix; readable are {', '.join(suffixes)}")

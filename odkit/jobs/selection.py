@@ -74,7 +74,13 @@ class Source:
         scored = [name for name in left if is_result(name) or name in ROW_KEYS] if "anomaly_score" in known else []
         if scored:
             notes.append(f"left out, because they are the result of an earlier scoring: {listed(scored)}")
-        return [name for name in left if name not in (*scored, *vectors)], notes
+        features = [name for name in left if name not in (*scored, *vectors)]
+        if scored and not features:
+            raise ValueError(
+                f"{listed(scored)} are the result of an earlier scoring, and there is no other column to learn from; "
+                "give the file that was scored, or name features with --columns"
+            )
+        return features, notes
 
 
 def is_result(name: str) -> bool:

@@ -32,6 +32,8 @@ from odkit.words import listed
 __all__ = ["Scored", "fit", "score"]
 
 BATCH = 65_536
+ALIKE = "all scores are equal: nothing in these columns tells the rows apart"
+ALONE = "a single row has no others to be compared with; fit on more rows, and score it with --model"
 SHOWN = 3  # reasons per row of the list of the most anomalous
 
 
@@ -109,6 +111,8 @@ def score(
     if explain and not hasattr(last_step(detector), "explain"):
         raise ValueError(f"{type(last_step(detector)).__name__} gives no reasons; leave --explain out")
     frame = _score_rows(detector, X if good.all() else X[good], explain, progress)
+    if not isinstance(model, Fitted) and np.ptp(frame["anomaly_score"]) == 0:
+        notes.append(ALONE if len(frame) == 1 else ALIKE)
     notes += significance.apply(frame, detector)
     listed_rows = frame["anomaly_score"].nlargest(top).index if top else frame.index[:0]
     keys = _keys(source, table, frame.columns)

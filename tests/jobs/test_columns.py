@@ -66,6 +66,16 @@ def test_text_is_refused_or_dropped(frame):
         learn(frame[["kind"]], on_text="drop")
 
 
+@pytest.mark.parametrize("value", [{"x": 1}, [1.0, 2.0], np.arange(2)], ids=["struct", "list", "array"])
+def test_nested_values_are_no_text(frame, value):
+    frame["parts"] = pd.Series([value, None] * 100, dtype=object)
+    with pytest.raises(ValueError, match=r"column 'parts' holds nested values .*--on-text drop"):
+        learn(frame.drop(columns="kind"))
+    with pytest.raises(ValueError, match=r"column 'parts' holds nested values, which have no codes.*--ignore"):
+        learn(frame, on_text="codes")
+    assert learn(frame, on_text="drop")[1] == ["kind", "parts"]
+
+
 def test_identifiers_are_no_categories():
     names = pd.DataFrame({"name": [f"P{i}" for i in range(50)], "few": ["x", "y"] * 25})
     with pytest.raises(ValueError, match=r"'name' holds 50 different texts in 50 rows, as an identifier does"):

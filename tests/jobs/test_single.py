@@ -272,6 +272,24 @@ def test_the_result_of_an_earlier_scoring_is_no_feature(frame, tmp_path, suffix)
     assert (blocks.columns.names, blocks.notes) == (FEATURES, second.notes)
 
 
+def test_a_file_of_nothing_but_results_is_named_as_such(path, tmp_path):
+    first = score(Source([path], ids=["id"], ignore=["kind"]), ECOD(), explain=1)
+    write(first.frame, tmp_path / "scored.csv")
+    message = "'anomaly_score', 'is_outlier', .* are the result of an earlier scoring, and there is no other column"
+    with pytest.raises(ValueError, match=message):
+        score(Source([tmp_path / "scored.csv"], ids=["id"]), ECOD())
+
+
+@pytest.mark.parametrize("rows", [1, 30])
+def test_rows_that_nothing_tells_apart_are_noted(tmp_path, rows):
+    write(pd.DataFrame(np.ones((rows, 2)), columns=["a", "b"]), tmp_path / "same.csv")
+    assert score(Source([tmp_path / "same.csv"]), ECOD()).notes == [
+        "all scores are equal: nothing in these columns tells the rows apart"
+        if rows > 1
+        else "a single row has no others to be compared with; fit on more rows, and score it with --model"
+    ]
+
+
 def test_without_a_score_beside_them_such_names_are_features(frame, tmp_path):
     frame.assign(p_value=np.linspace(0, 1, 120), row=1.0).to_csv(tmp_path / "a.csv", index=False)
     scored = score(Source([tmp_path / "a.csv"], ids=["id"], ignore=["kind"]), ECOD())

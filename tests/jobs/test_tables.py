@@ -137,7 +137,7 @@ def test_missing_files_and_folders(tmp_path):
         read([tmp_path / "payments.csv"])
     with pytest.raises(FileNotFoundError, match="no file"):
         read([tmp_path / "no" / "payments.csv"])
-    with pytest.raises(IsADirectoryError, match="is a folder"):
+    with pytest.raises(IsADirectoryError, match=r"is a folder; name the files in it, or .*--out FOLDER"):
         read([tmp_path])
 
 

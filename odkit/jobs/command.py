@@ -72,7 +72,7 @@ def score(
     if fdr is not None:
         raise ValueError(
             "--fdr compares all rows with each other, and a job sees them in parts; its model's p-values are in the "
-            "result (odkit fit --p-values), for odkit.decide.benjamini_hochberg"
+            "result (odkit fit --p-values), for odkit.decide.fdr.benjamini_hochberg"
         )
     if p_values:
         Significance(p_values).check(load(model).detector, fitted=True)

@@ -25,6 +25,7 @@ class FittedGaussian:
     logdet_: float
     n_directions_: int
     n_samples_seen_: int
+    n_features_in_: int
     score_samples: Callable[[ArrayLike], NDArray[np.float64]]
     _validate: Callable[..., NDArray]
 
@@ -58,6 +59,10 @@ class FittedGaussian:
         check_is_fitted(self)
         X = self._prepared(self._validate(X, reset=False))
         return level.conditional_means(kernels.on(self.device), self._level(), X)
+
+    def _check_state(self) -> None:
+        """Refuse a stored state that is no Gaussian over the columns."""
+        level.check(self._level(), self.n_features_in_)
 
     def _level(self) -> level.Level:
         return level.Level(*(getattr(self, f"{name}_") for name in level.Level._fields))

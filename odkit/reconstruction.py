@@ -32,10 +32,29 @@ class Reconstruction:
     constant_features_: NDArray[np.bool_]
     alpha_: float
     beta_: float
+    n_features_in_: int
     _validate: Callable[..., NDArray]
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "weights_")
+
+    def _check_state(self) -> None:
+        """Refuse a stored state whose arrays do not fit together."""
+        d, constant, heads = self.n_features_in_, self.constant_features_, 1 if self.error == "mse" else 2
+        columns = {"location_": np.float64, "scale_": np.float64, "constant_features_": np.bool_}
+        fine = all(
+            (getattr(self, name).shape, getattr(self, name).dtype) == ((d,), kind) for name, kind in columns.items()
+        )
+        members, inputs = len(self.weights_[0]), d - np.count_nonzero(constant)
+        for left, (weight, bias) in enumerate(
+            zip(self.weights_, self.biases_, strict=True), heads - len(self.weights_)
+        ):
+            outputs = d - np.count_nonzero(constant) if left >= 0 else weight.shape[-1]
+            fine = fine and (weight.shape, bias.shape) == ((members, inputs, outputs), (members, 1, outputs))
+            fine = fine and weight.dtype == bias.dtype == np.float32
+            inputs = outputs if left < 0 else inputs
+        if not fine:
+            raise ValueError(f"{type(self).__name__}: the stored weights, biases or scales do not fit together")
 
     def _score(self, X: NDArray) -> NDArray:
         deviation, log_variance = self._parts(X)

@@ -249,6 +249,31 @@ def test_text_where_ecod_has_numbers_is_refused(X, tmp_path, attribute):
         load(tmp_path / "a")
 
 
+@pytest.mark.parametrize(
+    ("detector", "attributes"),
+    [
+        (odkit.Mahalanobis(fpr=0.1), ["location_", "weights_"]),
+        (odkit.PCAReconstruction(1), ["components_", "location_", "scale_"]),
+        (odkit.AutoEncoder(max_steps=1, n_members=1), ["weights_", "location_", "constant_features_"]),
+        (odkit.AutoEncoder(max_steps=1, n_members=1, error="mse", hidden=(3, 2)), ["biases_", "scale_"]),
+    ],
+    ids=name,
+)
+def test_a_state_that_cannot_score_is_refused_when_it_is_loaded(X, tmp_path, detector, attributes):
+    state = vars(detector.fit(X)).copy()
+
+    def refused(wrong):
+        vars(detector).update(state | wrong)
+        save(detector, tmp_path / "a")
+        with pytest.raises(ModelFileError, match=f"model \\({type(detector).__name__}\\)"):
+            load(tmp_path / "a")
+
+    for attribute in attributes:
+        value = state[attribute]
+        for change in (lambda array: array.astype("U9"), lambda array: array[..., :1]):
+            refused({attribute: [change(array) for array in value] if isinstance(value, list) else change(value)})
+
+
 def test_an_array_at_several_places_is_stored_and_read_once(X, tmp_path):
     detector = Deviation().fit(X)
     detector._copies = {"a": detector.mean_, "b": (detector.mean_,)}

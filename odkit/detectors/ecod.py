@@ -158,7 +158,7 @@ class ECOD(Mergeable):
         return -sums.max(axis=0)
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
-        X = self._as_keys(X) if hasattr(self, "_stats") else X
+        X = self._as_keys(X, learning=True) if hasattr(self, "_stats") else X
         if self.compression is not None:
             return tail_memory.remember(X, self.compression, n_jobs=self._jobs)
         return self._sort(X)[0]
@@ -231,10 +231,16 @@ class ECOD(Mergeable):
     _cap = property(lambda self: 0.0 if self.tail is None else float(self.tail_cap))
     _rebuilt = property(lambda self: () if self._steps is None else ("_table",))
 
-    def _as_keys(self, X: NDArray) -> NDArray:
+    def _as_keys(self, X: NDArray, *, learning: bool = False) -> NDArray:
         """X in the dtype of the training columns: comparing 0.1 with float32's 0.1 would lose the tie."""
-        with np.errstate(over="ignore"):
-            return X.astype(self._table.values.dtype, copy=False)
+        with np.errstate(over="ignore"):  # beyond all training values, also as infinity
+            keys = X.astype(self._table.values.dtype, copy=False)
+        if learning and keys is not X and np.isinf(keys).any():
+            raise ValueError(
+                f"ECOD.partial_fit: {np.nanmax(np.abs(X)):.3g} is beyond the {keys.dtype} of the rows seen so far; "
+                "rescale the columns, or start afresh with fit on float64"
+            )
+        return keys
 
     def _rebuild(self) -> None:
         if self._steps is not None:

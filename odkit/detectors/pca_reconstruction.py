@@ -96,6 +96,16 @@ class PCAReconstruction(Detector):
             self.n_components_ = min(int(np.searchsorted(share, self.n_components * share[-1])) + 1, d - 1)
         self.components_ = np.ascontiguousarray(directions[: self.n_components_])
 
+    def _check_state(self) -> None:
+        """Refuse a stored state whose arrays do not fit together."""
+        d = self.n_features_in_
+        for name, shape in {"components_": (self.n_components_, d), "location_": (d,), "scale_": (d,)}.items():
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != np.float64:
+                raise ValueError(
+                    f"PCAReconstruction: {name} must be float64 of shape {shape}, is {array.dtype} {array.shape}"
+                )
+
     def _score(self, X: NDArray) -> NDArray:
         return -self._terms(X).sum(axis=1)
 

@@ -363,3 +363,13 @@ def test_huge_values_load_without_a_warning(tmp_path):
     detector = ECOD(compression=0.1).fit(X)
     model_file.save(detector, tmp_path / "m.odkit")
     np.testing.assert_array_equal(model_file.load(tmp_path / "m.odkit").score_samples(X), detector.score_samples(X))
+
+
+@pytest.mark.parametrize("compression", [None, 0.1])
+def test_a_block_beyond_the_first_ones_dtype_is_refused(compression):
+    X = np.array([[1.0], [2.0], [1e300]])
+    detector = ECOD(compression=compression).partial_fit(X[:2].astype(np.float32))
+    with pytest.raises(ValueError, match=r"1e\+300 is beyond the float32 of the rows seen so far"):
+        detector.partial_fit(X)
+    assert detector.n_samples_seen_ == 2
+    assert detector.predict(X).tolist() == [1, 1, -1]

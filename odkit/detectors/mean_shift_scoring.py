@@ -38,8 +38,8 @@ class MeanShiftScoring(Detector):
     estimator : object with `reconstruct`, or with `transform` and `inverse_transform`, default=None
         Cloned and fitted on the same rows; None is `AutoEncoder(random_state=random_state)`. Its own variance and
         weights are used where it has `reconstruct_members` (an `AutoEncoder` with "pre" or "apre"), the squared error
-        otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF, whose `transform` solves all rows of a batch together,
-        so that a row's score moves with the batch within NMF's `tol`).
+        otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF). NMF solves all rows of a batch together: with it, a
+        row's score moves with the batch, within NMF's `tol`.
     n_neighbors, n_passes, scaling, device, n_jobs
         Of the mean shift, see `MeanShift`. Residuals are measured in its scaled units.
     contamination : float in (0, 0.5] or 'auto', default=0.1

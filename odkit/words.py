@@ -4,7 +4,17 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["instead", "listed", "number", "printable"]
+__all__ = ["counted", "instead", "listed", "number", "printable"]
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things.
+
+    >>> from odkit.words import counted
+    >>> counted(1, "row"), counted(3000, "row")
+    ('1 row', '3,000 rows')
+    """
+    return f"{number:,} {noun}" + "s" * (number != 1)
 
 
 def listed(names: Iterable[Any]) -> str:

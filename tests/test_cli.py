@@ -304,6 +304,14 @@ def test_wrong_words_are_usage_errors(odkit_, meters):
         assert "Traceback" not in out + err
 
 
+def test_a_single_row_is_counted_as_one(odkit_, meters):
+    meters[:1].to_csv("one.csv", index=False)
+    code, out, err = odkit_("score", "one.csv", "--id", "id")
+    assert code == 0
+    assert out.startswith("one.csv: 1 row x 3 columns, ECOD: 0 rows flagged as outliers (0.0%)")
+    assert err.startswith("note: a single row has no others to be compared with")
+
+
 def test_help_of_the_harness_shows_names_of_own_data(odkit_):
     code, out, _ = odkit_("bench", "add-data", "--help")
     assert code == 0

@@ -76,10 +76,11 @@ class Columns:
         if odd and on_text == "error":
             example = frame[odd[0]].dropna()
             shown = f" ({str(example.iloc[0])[:40]!r})" if len(example) else ""
+            codes = "codes (a text becomes its rank by frequency) or --on-text " * ("text" in kinds.values())
             raise ValueError(
                 f"column{'s' * (len(odd) > 1)} {listed(odd)} hold{'s' * (len(odd) == 1)} {kinds[odd[0]]}{shown}, and "
-                "detectors take numbers; say --on-text codes (a text becomes its rank by frequency) or --on-text drop, "
-                "or name the column in --id (it names the row) or --ignore"
+                f"detectors take numbers; say --on-text {codes}drop, or name the column in --id (it names the row) or "
+                "--ignore"
             )
         dropped = odd if on_text == "drop" else []
         features = tuple(_learn(frame[name], kinds[name]) for name in names if name not in dropped)

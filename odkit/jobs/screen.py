@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from odkit.words import number, printable
+from odkit.words import counted, number, printable
 
 if TYPE_CHECKING:  # a list of detectors is shown without what scoring needs
     from odkit.jobs.run import JobResult
@@ -57,8 +57,8 @@ def show_scored(name: str, scored: "Scored", out: str | None, *, as_json: bool =
         return
     share = scored.flagged / max(rows - scored.unscored, 1)
     _line(
-        f"{name}: {rows:,} rows x {scored.n_features} columns, {who}: {scored.flagged:,} rows flagged as outliers "
-        f"({share:.1%})"
+        f"{name}: {counted(rows, 'row')} x {counted(scored.n_features, 'column')}, {who}: "
+        f"{counted(scored.flagged, 'row')} flagged as {'outlier' if scored.flagged == 1 else 'outliers'} ({share:.1%})"
     )
     if scored.top:
         _show_top(scored.top)
@@ -81,7 +81,7 @@ def show_model(card: dict[str, Any], notes: Sequence[str], *, as_json: bool = Fa
         "parameters": ", ".join(f"{name}={_brief(value)}" for name, value in card["params"].items()),
         "columns": f"{card['n_features']}: {', '.join(map(str, names))}",
         "flags scores above": None if card["offset"] is None else number(-card["offset"]),
-        "fitted on": f"{data['rows']:,} rows of {files}" if data else None,
+        "fitted on": f"{counted(data['rows'], 'row')} of {files}" if data else None,
         "written by": ", ".join(f"{name} {version}" for name, version in card["versions"].items()),
         "size": f"{card['bytes']:,} bytes in {len(card['arrays'])} arrays",
         "fingerprint": card["fingerprint"],
@@ -164,12 +164,12 @@ def show_job(result: "JobResult", out: str, *, as_json: bool = False) -> int:
     else:
         new = result.parts - result.skipped
         _line(
-            f"{out}: {result.rows:,} rows in {result.parts:,} parts, {result.flagged:,} flagged as outliers "
-            f"({result.flagged / max(result.rows - result.unscored, 1):.1%})"
+            f"{out}: {counted(result.rows, 'row')} in {counted(result.parts, 'part')}, {result.flagged:,} flagged as "
+            f"outliers ({result.flagged / max(result.rows - result.unscored, 1):.1%})"
             + f", {result.unscored:,} without a score"
             * (result.unscored > 0)
         )
-        _line(f"{new:,} parts made in {result.seconds:,.1f} s, {result.skipped:,} were there from earlier runs")
+        _line(f"{counted(new, 'part')} made in {result.seconds:,.1f} s, {result.skipped:,} there from earlier runs")
     if result.signal:
         _note("stopped by hand; give the same command again to go on")
         return 128 + result.signal

@@ -125,7 +125,7 @@ def parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path.name} is no readable Parquet file: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{path.name} is no readable Parquet file: {str(error).splitlines()[0].rstrip('.')}") from None
 
 
 def _read_arrays(path: Path) -> tuple[pd.DataFrame, list[str]]:

@@ -69,7 +69,7 @@ def test_text_is_refused_or_dropped(frame):
 @pytest.mark.parametrize("value", [{"x": 1}, [1.0, 2.0], np.arange(2)], ids=["struct", "list", "array"])
 def test_nested_values_are_no_text(frame, value):
     frame["parts"] = pd.Series([value, None] * 100, dtype=object)
-    with pytest.raises(ValueError, match=r"column 'parts' holds nested values .*--on-text drop"):
+    with pytest.raises(ValueError, match=r"column 'parts' holds nested values .*; say --on-text drop, or"):
         learn(frame.drop(columns="kind"))
     with pytest.raises(ValueError, match=r"column 'parts' holds nested values, which have no codes.*--ignore"):
         learn(frame, on_text="codes")

@@ -169,6 +169,8 @@ def test_images_through_a_network(tmp_path):
     from odkit.images.features import FeaturePyramid
 
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 6, 3, 2, 1), torch.nn.ReLU(), torch.nn.Conv2d(6, 8, 3, 2, 1))
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(parameter.numel()))
     rng = np.random.default_rng(0)
     images = rng.normal(100, 10, (60, 24, 32))
     pyramid = FeaturePyramid(net, ["1", "2"], pool=None, mean=100, std=20)

@@ -18,11 +18,11 @@ SAMPLE = 8192  # training rows at most that a look at the predicted variances ta
 class Reconstruction:
     """Mixin of a detector that holds trained members as numpy arrays and scores a row by its reconstruction error.
 
-    The detector has the parameters `error`, `min_variance` and `device`, and sets `weights_`, `biases_`, `location_`,
+    The detector has the parameters `min_variance` and `device`, and sets `error_`, `weights_`, `biases_`, `location_`,
     `scale_`, `constant_features_`, `alpha_` and `beta_` in its fit.
     """
 
-    error: str
+    error_: str
     min_variance: float
     device: str | None
     weights_: list[NDArray[np.float32]]
@@ -40,7 +40,7 @@ class Reconstruction:
 
     def _check_state(self) -> None:
         """Refuse a stored state whose arrays do not fit together."""
-        d, constant, heads = self.n_features_in_, self.constant_features_, 1 if self.error == "mse" else 2
+        d, constant, heads = self.n_features_in_, self.constant_features_, 1 if self.error_ == "mse" else 2
         columns = {"location_": np.float64, "scale_": np.float64, "constant_features_": np.bool_}
         fine = all(
             (getattr(self, name).shape, getattr(self, name).dtype) == ((d,), kind) for name, kind in columns.items()
@@ -80,7 +80,7 @@ class Reconstruction:
         mean = np.zeros((len(self.weights_[0]), *X.shape))
         mean[..., varying] = k.numpy(found[0])
         mean = mean * self.scale_ + self.location_
-        if self.error == "mse":
+        if self.error_ == "mse":
             return mean, None
         variance = np.ones_like(mean)
         variance[..., varying] = k.numpy(found[1])
@@ -105,7 +105,7 @@ class Reconstruction:
         if not constant.any():
             return parts[0], parts[1]
         # constant columns are foretold to be what they were, with a scaled variance of 1
-        variance = 1.0 if self.error == "mse" else max(1.0, self.min_variance)
+        variance = 1.0 if self.error_ == "mse" else max(1.0, self.min_variance)
         deviation, log_variance = self.alpha_ * Z**2 / variance, np.full(Z.shape, self.beta_ * np.log(variance))
         deviation[:, ~constant], log_variance[:, ~constant] = parts
         return deviation, log_variance
@@ -119,7 +119,7 @@ class Reconstruction:
         return np.ascontiguousarray(Z[:, ~constant]) if constant.any() else Z
 
     def _network(self, k: kernels.Backend) -> tuple[list, list, bool]:
-        return [k.array(w) for w in self.weights_], [k.array(b) for b in self.biases_], self.error != "mse"
+        return [k.array(w) for w in self.weights_], [k.array(b) for b in self.biases_], self.error_ != "mse"
 
     def _warn_of_small_variances(self, Z: NDArray) -> None:
         """Look at the variances of some training rows, scaled and without their constant columns."""

@@ -90,6 +90,8 @@ class AutoEncoder(Reconstruction, Detector):
     location_, scale_ : ndarrays of shape (n_features,)
     constant_features_ : ndarray of shape (n_features,), bool
         Columns that did not vary in training; their reconstruction is their value, their scaled variance 1.
+    error_ : str
+        `error` of the fit, which the network has been built for.
     alpha_, beta_ : float
         Weights in use: 1 and 1 for "pre", 1 and 0 for "mse".
     loss_curve_ : ndarray of shape (n_records, n_members)
@@ -224,6 +226,6 @@ class AutoEncoder(Reconstruction, Detector):
             **{name: getattr(self, name) for name in TRAINING},
         )
         self.loss_curve_, self.validation_curve_, self.best_step_, self.n_steps_ = history
-        self.weights_, self.biases_ = weights, biases
+        self.error_, self.weights_, self.biases_ = self.error, weights, biases
         if self.error != "mse" and self.min_variance < 1:
             self._warn_of_small_variances(Z)

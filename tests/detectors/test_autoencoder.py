@@ -409,3 +409,15 @@ def test_anchors_of_two_sets(data_home):
         roc = roc_auc_score(y, anomaly_score(AutoEncoder(n_members=3, random_state=0).fit(X), X))
         assert roc == pytest.approx(expected, abs=0.03)
         assert roc == pytest.approx(roc_auc_score(y, anomaly_score(KNN(20).fit(X), X)), abs=0.05)
+
+
+@pytest.mark.parametrize(("fitted", "now"), [("apre", "mse"), ("mse", "pre")])
+def test_an_error_set_after_the_fit_is_that_of_the_next_one(fitted, now):
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    detector = AutoEncoder(error=fitted, hidden=(3,), n_members=1, max_steps=2, random_state=0).fit(
+        X
+    )  # heads fit as layers
+    scores, made = detector.score_samples(X), detector.reconstruct(X)
+    detector.set_params(error=now)
+    np.testing.assert_array_equal(detector.score_samples(X), scores)
+    np.testing.assert_array_equal(detector.reconstruct(X), made)

@@ -191,7 +191,7 @@ class ECOD(Mergeable):
 
     def _score(self, X: NDArray) -> NDArray:
         k, X, table = self._on_device(X)
-        missing = k.array(self._missing)
+        missing = k.array(self._neutral)
         if self.aggregation == "feature_max":
             return -k.numpy(k.ecdf.tail_max(X, table, self._cap, missing, n_jobs=self._jobs))
         signs = k.array(self.skewness_sign_)
@@ -209,8 +209,10 @@ class ECOD(Mergeable):
         left, right = map(k.numpy, k.ecdf.tail_terms(cells, table, self._cap, n_jobs=self._jobs))
         absent = np.isnan(X)
         if self.aggregation == "feature_max":
-            return np.where(absent, self._missing[2], np.maximum(left, right))
-        left, right = np.where(absent, self._missing[0], left), np.where(absent, self._missing[1], right)
+            return np.where(absent, self._neutral[2], np.maximum(left, right))
+        left, right = (
+            np.where(absent, means, tail) for means, tail in zip(self._neutral[:2], (left, right), strict=True)
+        )
         terms = np.stack([left, right, np.where(self.skewness_sign_ < 0, left, right)])
         # a running sum adds in the order of the score, so ties go to the same winner
         winner = np.add.accumulate(terms, axis=2)[:, :, -1].argmax(axis=0)
@@ -226,6 +228,12 @@ class ECOD(Mergeable):
         """The kernels, X and the table where rows are scored."""
         k = kernels.on(self.device)
         return k, k.array(self._as_keys(X)), ecdf.TailTable(*map(k.array, self._table))
+
+    @property
+    def _neutral(self) -> NDArray[np.float64]:
+        """What a missing cell contributes, (3, d); found here where `nan_policy` was set after an exact fit."""
+        late = self.nan_policy == "neutral" and not self._missing.any()
+        return ecdf.feature_means(self._table) if late else self._missing
 
     _jobs = property(lambda self: effective_n_jobs(self.n_jobs))
     _cap = property(lambda self: 0.0 if self.tail is None else float(self.tail_cap))

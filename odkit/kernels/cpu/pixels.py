@@ -78,6 +78,6 @@ def top_share(rule: object, who: str) -> float:
             return 0.0
         case "mean":
             return 1.0
-        case ("top", Real() as share) if 0 < float(share) <= 1:  # type: ignore[arg-type]
-            return float(share)  # type: ignore[arg-type]
+        case ("top", Real() as share) if 0 < float(share) <= 1:
+            return float(share)
     raise ValueError(f"{who}: {rule!r} is no rule; 'max', 'mean' or ('top', share) with a share in (0, 1] is allowed")

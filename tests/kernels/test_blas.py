@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from odkit.kernels.cpu import blas
+from odkit.kernels.cpu import blas, gaussian
 from odkit.kernels.cpu.blas import one_thread
 
 
@@ -55,13 +55,14 @@ def test_overlapping_threads_leave_the_number_they_found():
         with one_thread():
             second_in.set()
             assert first_out.wait(10)
+            seen.append(counts())
 
     threads = [threading.Thread(target=target) for target in (first, second)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert seen == [{1}]
+    assert seen == [{1}, {1}]  # the second is still inside when the first has left
     assert counts() == before
     with one_thread():  # nobody holds it any more
         assert counts() == {1}
@@ -79,6 +80,18 @@ def test_a_row_of_a_product_does_not_know_the_others(d, k, transposed):
             np.testing.assert_array_equal(blas.row_product(part, W), whole[rows])
     np.testing.assert_array_equal(blas.row_product(X[::-1], W)[::-1], whole)
     assert blas.row_product(X[:0], W).shape == (0, k)
+
+
+@pytest.mark.parametrize(("d", "k"), [(50, 50), (130, 90), (300, 300)])
+def test_a_product_does_not_know_the_number_of_threads(d, k):
+    rng = np.random.default_rng(d)
+    X, W, upper = rng.normal(size=(241, d)), rng.normal(size=(k, d)).T, np.triu(rng.normal(size=(d, d)))
+    found = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, user_api="blas"):
+            found.append((blas.row_product(X, W), gaussian.mahalanobis_sq(X, X[0], upper)))
+    for one, two in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_stacks_of_products_are_products():

@@ -7,7 +7,6 @@ float64; nothing is written to, and all functions are safe to call from several 
 """
 
 from collections.abc import Iterator
-from contextlib import nullcontext
 
 import numpy as np
 import scipy.linalg
@@ -20,7 +19,6 @@ __all__ = ["lowrank_distance", "mahalanobis_sq", "precision_product", "row_spect
 
 BLOCK_CELLS = 1 << 16  # float64 numbers of a centred block: half of a one-megabyte L2 cache
 MIN_ROWS = 11 * ROWS
-SMALL = 256  # columns up to which a second BLAS thread does not pay
 TRIANGULAR = 64  # columns from which leaving out half of a product pays for a call each block
 
 
@@ -48,7 +46,7 @@ def mahalanobis_sq(X: NDArray, location: NDArray, triangle: NDArray) -> NDArray[
     """|R (x - location)|^2 for each row x, with R = `triangle` (d, d) upper triangular: R'R is the precision. (n,)"""
     out = np.empty(len(X))
     upper = np.asfortranarray(triangle)
-    with one_thread() if X.shape[1] <= SMALL else nullcontext(), np.errstate(over="ignore"):  # far beyond: inf
+    with one_thread(), np.errstate(over="ignore"):  # far beyond: inf
         for rows, Z in _centred_blocks(X, location):
             P = _triangular_product(Z, upper)
             np.vecdot(P, P, out=out[rows])
@@ -64,7 +62,7 @@ def lowrank_distance(
     """
     out = np.empty(len(X))
     scale = 1 / np.sqrt(weights)
-    with one_thread() if X.shape[1] <= SMALL else nullcontext(), np.errstate(over="ignore"):
+    with one_thread(), np.errstate(over="ignore"):
         for rows, Z in _centred_blocks(X, location):
             P = Z if components is None else row_product(Z, components.T)
             residual = None if components is None or np.isinf(floor) else Z - row_product(P, components)
@@ -80,7 +78,7 @@ def precision_product(
 ) -> NDArray[np.float64]:
     """V'(V z / w) + (z - V'V z) / f for each z = x - location: the precision matrix times z, shape (n, d)."""
     out = np.empty(X.shape)
-    with one_thread() if X.shape[1] <= SMALL else nullcontext():
+    with one_thread():
         for rows, Z in _centred_blocks(X, location):
             if components is None:
                 np.divide(Z, weights, out=out[rows])

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import chdtr, chdtri
 
 from odkit.kernels.cpu.blas import one_thread
-from odkit.kernels.cpu.gaussian import SMALL, mahalanobis_sq
+from odkit.kernels.cpu.gaussian import mahalanobis_sq
 from odkit.kernels.cpu.mcd_starts import median_and_spread, promising
 from odkit.kernels.cpu.mcd_steps import Search, Subset, by_logdet, inverse_triangle
+from odkit.kernels.cpu.moments import SMALL
 
 __all__ = ["DegenerateError", "consistency_factor", "default_size", "mcd", "robust_rows"]
 

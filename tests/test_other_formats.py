@@ -23,13 +23,13 @@ def test_joblib_files_come_back_and_share_memory(X, tmp_path, detector):
 @pytest.mark.parametrize(
     ("detector", "trusted"),
     [
-        (odkit.ECOD(), ["odkit.detectors.ecod.ECOD", "odkit.kernels.cpu.ecdf.TailTable"]),
+        (odkit.ECOD(), ["odkit.detectors.ecod.ECOD", "odkit.kernels.cpu.tail_table.TailTable"]),
         (
             odkit.ECOD(compression=0.01),
             [
                 "odkit.detectors.ecod.ECOD",
-                "odkit.kernels.cpu.ecdf.TailTable",
                 "odkit.kernels.cpu.staircase.Staircase",
+                "odkit.kernels.cpu.tail_table.TailTable",
             ],
         ),
         (odkit.Mahalanobis(fpr=0.05), ["odkit.detectors.mahalanobis.Mahalanobis"]),

@@ -22,7 +22,7 @@ from odkit.detectors.ecod import ECOD
 from odkit.detectors.gmm import GMM
 from odkit.detectors.mahalanobis import Mahalanobis
 from odkit.kernels.cpu import em
-from odkit.kernels.cpu.ecdf import place_costs
+from odkit.kernels.cpu.tail_table import place_costs
 
 __all__ = ["save", "to_onnx"]
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import DetectorTags
-from odkit.kernels.cpu import ecdf, staircase, tail_memory
+from odkit.kernels.cpu import sorting, staircase, tail_memory, tail_table
 from odkit.mergeable import Mergeable
 
 __all__ = ["ECOD"]
@@ -164,13 +164,13 @@ class ECOD(Mergeable):
         return self._sort(X)[0]
 
     def _sort(self, X: NDArray) -> tuple[dict[str, Any], NDArray]:
-        table, signs, sums = ecdf.sorted_columns(X, split=self.aggregation == "paper", n_jobs=self._jobs)
+        table, signs, sums = sorting.sorted_columns(X, split=self.aggregation == "paper", n_jobs=self._jobs)
         return {"table": table, "signs": signs}, sums
 
     def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
         if self.compression is not None:
             return tail_memory.merge_memories(a, b, self.compression, n_jobs=self._jobs)
-        table, signs = ecdf.merge_columns(a["table"], b["table"])
+        table, signs = sorting.merge_columns(a["table"], b["table"])
         return {"table": table, "signs": signs}
 
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
@@ -179,7 +179,7 @@ class ECOD(Mergeable):
             table = staircase.tail_table(steps)
         else:
             steps, table, signs, error = None, stats["table"], stats["signs"], 0.0
-            means = ecdf.feature_means(table) if self.nan_policy == "neutral" else np.zeros((3, table.sizes.size))
+            means = tail_table.feature_means(table) if self.nan_policy == "neutral" else np.zeros((3, table.sizes.size))
         if (table.sizes == 0).any():
             names = getattr(self, "feature_names_in_", np.arange(table.sizes.size))[table.sizes == 0]
             warnings.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0", stacklevel=2)
@@ -222,18 +222,18 @@ class ECOD(Mergeable):
         """The training median of every feature, for every row of X: (n_samples, n_features), in the units of X."""
         check_is_fitted(self)
         X = self._validate(X, reset=False)
-        return np.tile(ecdf.medians(self._table), (X.shape[0], 1))
+        return np.tile(tail_table.medians(self._table), (X.shape[0], 1))
 
     def _on_device(self, X: NDArray) -> tuple[kernels.Backend, Any, Any]:
         """The kernels, X and the table where rows are scored."""
         k = kernels.on(self.device)
-        return k, k.array(self._as_keys(X)), ecdf.TailTable(*map(k.array, self._table))
+        return k, k.array(self._as_keys(X)), tail_table.TailTable(*map(k.array, self._table))
 
     @property
     def _neutral(self) -> NDArray[np.float64]:
         """What a missing cell contributes, (3, d); found here where `nan_policy` was set after an exact fit."""
         late = self.nan_policy == "neutral" and not self._missing.any()
-        return ecdf.feature_means(self._table) if late else self._missing
+        return tail_table.feature_means(self._table) if late else self._missing
 
     _jobs = property(lambda self: effective_n_jobs(self.n_jobs))
     _cap = property(lambda self: 0.0 if self.tail is None else float(self.tail_cap))
@@ -258,10 +258,10 @@ class ECOD(Mergeable):
         """Refuse a state that the compiled kernels, which check no bounds, must not see."""
         d = self.n_features_in_
         self._rebuild()
-        ecdf.check_table(self._table, d)
+        tail_table.check_table(self._table, d)
         if hasattr(self, "_stats"):
             exact = "table" in self._stats  # not by `compression`, which may have been set since
-            ecdf.check_table(self._stats["table"], d) if exact else tail_memory.check_memory(self._stats, d)
+            tail_table.check_table(self._stats["table"], d) if exact else tail_memory.check_memory(self._stats, d)
         signs, means = self.skewness_sign_, self._missing
         if (signs.shape, signs.dtype, means.shape, means.dtype) != ((d,), np.int64, (3, d), np.float64):
             raise ValueError("ECOD: skewness_sign_ or _missing does not fit n_features_in_, or holds no such numbers")

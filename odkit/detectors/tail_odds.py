@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 
 from odkit._sklearn import Interval, check_is_fitted, fit_context, validate_data
-from odkit.kernels.cpu import ecdf
+from odkit.kernels.cpu import ecdf, sorting, tail_table
 
 __all__ = ["TailOdds"]
 
@@ -63,7 +63,7 @@ class TailOdds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Sort the columns of X (n_samples, n_features); `y` is ignored."""
         rows: NDArray = validate_data(self, X, dtype=np.float64, order="C")
-        self._table = ecdf.sorted_columns(rows)[0]
+        self._table = sorting.sorted_columns(rows)[0]
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ class TailOdds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"TailOdds: X has shape {X.shape}; (n_samples, {self.n_features_in_}) is needed")
         values = np.empty(X.shape)
         for j in range(X.shape[1]):
-            keys, odds = ecdf.log_odds(self._table, j)
+            keys, odds = tail_table.log_odds(self._table, j)
             low, high = self._table.scales[:, j]
             values[:, j] = np.interp(X[:, j], odds, keys)
             values[:, j] -= low * np.maximum(odds[0] - X[:, j], 0) - high * np.maximum(X[:, j] - odds[-1], 0)
@@ -90,4 +90,4 @@ class TailOdds(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     def _check_state(self) -> None:
         """Refuse a state that the compiled kernels, which check no bounds, must not see."""
-        ecdf.check_table(self._table, self.n_features_in_)
+        tail_table.check_table(self._table, self.n_features_in_)

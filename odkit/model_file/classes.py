@@ -19,7 +19,7 @@ RECORDS = {
     "Level": "odkit.kernels.level",
     "Staircase": "odkit.kernels.cpu.staircase",
     "Summary": "odkit.kernels.cpu.ranks",
-    "TailTable": "odkit.kernels.cpu.ecdf",
+    "TailTable": "odkit.kernels.cpu.tail_table",
 }
 
 # what a model may be made of beside the detectors of the catalog

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from odkit import kernels
-from odkit.kernels.cpu import ecdf, staircase, tail_memory
+from odkit.kernels.cpu import ecdf, sorting, staircase, tail_memory, tail_table
 from tests import naive
 
 CAP = 50.0
@@ -22,7 +22,8 @@ def path(request, monkeypatch):
     jit = None
     if request.param == "numba":
         import odkit.kernels.cpu.ecdf_jit as jit
-    monkeypatch.setattr(ecdf, "compiled", lambda module, cells: jit)
+    for module in (ecdf, sorting):
+        monkeypatch.setattr(module, "compiled", lambda module, cells: jit)
     return request.param
 
 
@@ -47,7 +48,7 @@ def test_sums_are_the_plain_formula(path, n):
     rng = np.random.default_rng(n)
     X = np.column_stack([columns(kind, n, rng) for kind in KINDS])
     Q = np.vstack([X[: min(n, 20)], X[: min(n, 20)] * 1.7 + 1, X[:3] - 2])
-    table, signs, sums = ecdf.sorted_columns(X)
+    table, signs, sums = sorting.sorted_columns(X)
     none = np.zeros((3, X.shape[1]))
     np.testing.assert_allclose(ecdf.tail_max(Q, table, CAP, none), naive.ecod_anomaly(X, Q), rtol=1e-12)
     np.testing.assert_allclose(sums[0], naive.ecod_anomaly(X, X), rtol=1e-12)
@@ -60,10 +61,10 @@ def test_training_sums_equal_scoring_bit_for_bit(path):
     X = np.column_stack([columns(kind, 300, rng) for kind in KINDS])
     X[rng.random(X.shape) < 0.1] = np.nan
     X[:, 3] = np.nan
-    table, signs, sums = ecdf.sorted_columns(X)
-    missing = ecdf.feature_means(table)
+    table, signs, sums = sorting.sorted_columns(X)
+    missing = tail_table.feature_means(table)
     np.testing.assert_array_equal(ecdf.tail_max(X, table, CAP, missing), sums[0])
-    table, signs, sums = ecdf.sorted_columns(X, split=True)
+    table, signs, sums = sorting.sorted_columns(X, split=True)
     np.testing.assert_array_equal(ecdf.tail_sums(X, table, signs, CAP, missing), sums)
 
 
@@ -78,15 +79,16 @@ def test_numpy_and_numba_give_the_same_bits(dtype, n, monkeypatch):
     Q.flags.writeable = False
     results = []
     for module in (None, jit):
-        monkeypatch.setattr(ecdf, "compiled", lambda *_, module=module: module)
-        table, signs, sums = ecdf.sorted_columns(X, split=True)
-        missing = ecdf.feature_means(table)
+        for caller in (ecdf, sorting):
+            monkeypatch.setattr(caller, "compiled", lambda *_, module=module: module)
+        table, signs, sums = sorting.sorted_columns(X, split=True)
+        missing = tail_table.feature_means(table)
         results.append(
             [
                 *table,
                 signs,
                 sums,
-                ecdf.sorted_columns(X)[2],
+                sorting.sorted_columns(X)[2],
                 missing,
                 ecdf.tail_max(Q, table, CAP, missing),
                 ecdf.tail_sums(Q, table, signs, CAP, missing),
@@ -104,19 +106,19 @@ def test_threads_and_chunks_do_not_change_a_bit(monkeypatch):
     rng = np.random.default_rng(2)
     X, Q = rng.normal(size=(500, 11)), rng.normal(size=(1000, 11))
     X[:, 3] = X[:, 3].round()
-    whole = ecdf.sorted_columns(X)
+    whole = sorting.sorted_columns(X)
     missing = np.zeros((3, 11))
     expected = ecdf.tail_max(Q, whole[0], CAP, missing)
     monkeypatch.setattr(chunks, "MIN_ROWS", 70)
     for jobs in (2, 3, 8):
-        table, signs, sums = ecdf.sorted_columns(X, n_jobs=jobs)
+        table, signs, sums = sorting.sorted_columns(X, n_jobs=jobs)
         for a, b in zip((*table, signs, sums), (*whole[0], *whole[1:]), strict=True):
             np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(ecdf.tail_max(Q, table, CAP, missing, n_jobs=jobs), expected)
 
 
 def test_distinct_values_are_kept_where_they_take_less_room():
-    table, _, _ = ecdf.sorted_columns(np.array([[1.0, 2, 2, 3, 2, 1], [1.0, 2, 3, 4, 5, 6]]).T.copy())
+    table, _, _ = sorting.sorted_columns(np.array([[1.0, 2, 2, 3, 2, 1], [1.0, 2, 3, 4, 5, 6]]).T.copy())
     assert table.count_offsets.tolist() == [0, -1]
     assert table.counts.tolist() == [0, 2, 5, 6]
     assert table.values.tolist() == [1, 2, 3, 1, 2, 3, 4, 5, 6]
@@ -130,13 +132,15 @@ cells = st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6, width=32))
 @given(arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=cells), st.data())
 def test_any_small_table(X, data):
     Q = data.draw(arrays(np.float64, (4, X.shape[1]), elements=cells))
-    table, signs, _ = ecdf.sorted_columns(X)
+    table, signs, _ = sorting.sorted_columns(X)
     np.testing.assert_allclose(
         ecdf.tail_max(Q, table, CAP, np.zeros((3, X.shape[1]))), naive.ecod_anomaly(X, Q), rtol=1e-10
     )
     cut = data.draw(st.integers(1, len(X)))
     if cut < len(X):
-        merged, merged_signs = ecdf.merge_columns(ecdf.sorted_columns(X[:cut])[0], ecdf.sorted_columns(X[cut:])[0])
+        merged, merged_signs = sorting.merge_columns(
+            sorting.sorted_columns(X[:cut])[0], sorting.sorted_columns(X[cut:])[0]
+        )
         for a, b in zip((*merged, merged_signs), (*table, signs), strict=True):
             np.testing.assert_array_equal(a, b)
 
@@ -163,10 +167,10 @@ def test_small_work_does_not_load_numba(monkeypatch):
 )
 def test_a_damaged_table_is_refused(field, spoil, message):
     rng = np.random.default_rng(3)
-    table, _, _ = ecdf.sorted_columns(np.column_stack([rng.normal(size=50), rng.integers(0, 4, 50)]))
-    ecdf.check_table(table, 2)
+    table, _, _ = sorting.sorted_columns(np.column_stack([rng.normal(size=50), rng.integers(0, 4, 50)]))
+    tail_table.check_table(table, 2)
     with pytest.raises(ValueError, match=message):
-        ecdf.check_table(table._replace(**{field: spoil(getattr(table, field))}), 2)
+        tail_table.check_table(table._replace(**{field: spoil(getattr(table, field))}), 2)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -179,8 +183,8 @@ def test_the_torch_twins_agree(dtype, form, cap, monkeypatch):
     X = np.column_stack([X, np.full(400, np.nan, dtype), np.where(rng.random(400) < 0.3, np.nan, X[:, 0])])
     Q = np.vstack([X, X * 3, X - 1])
     Q[rng.random(Q.shape) < 0.1] = np.nan
-    table, signs, _ = ecdf.sorted_columns(X)
-    missing = ecdf.feature_means(table)
+    table, signs, _ = sorting.sorted_columns(X)
+    missing = tail_table.feature_means(table)
     if form == "tabled":
         steps, signs, missing, _ = tail_memory.staircase_of(tail_memory.remember(X, 0.1), 0.1)
         table = staircase.tail_table(steps)
@@ -217,7 +221,7 @@ def test_torch_takes_a_table_without_any_value():
     k = kernels.on("torch")
     empty = np.full((3, 2), np.nan)
     steps = tail_memory.staircase_of(tail_memory.remember(empty, 0.1), 0.1)[0]
-    for table in (ecdf.sorted_columns(empty)[0], staircase.tail_table(steps)):
+    for table in (sorting.sorted_columns(empty)[0], staircase.tail_table(steps)):
         twin = table._make(map(k.array, table))
         scores = k.ecdf.tail_max(k.array(np.ones((4, 2))), twin, CAP, k.array(np.zeros((3, 2))))
         assert k.numpy(scores).tolist() == [0.0] * 4

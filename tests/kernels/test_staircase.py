@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odkit.kernels.cpu import ecdf, ranks, staircase
+from odkit.kernels.cpu import ranks, staircase, tail_table
 
 DRAWS = {
     "lognormal": lambda n, rng: rng.lognormal(size=n),
@@ -36,10 +36,10 @@ def test_log_counts_are_within_the_error_at_every_place(seed, n_blocks, size, ep
     X, summary = stream(n_blocks, size, eps, rng)
     steps, _, error = built(summary, eps)
     table = staircase.tail_table(steps)
-    ecdf.check_table(table, X.shape[1])
+    tail_table.check_table(table, X.shape[1])
     assert error <= eps + 1e-12
     for j in range(X.shape[1]):
-        keys, left, right = ecdf.place_costs(table, j)
+        keys, left, right = tail_table.place_costs(table, j)
         values = np.unique(X[~np.isnan(X[:, j]), j])
         n = int(summary.sizes[j])
         # kept keys, values, the neighbours of both, and what lies between

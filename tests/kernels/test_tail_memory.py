@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odkit.kernels.cpu import ecdf, ranks, staircase, tail_memory
+from odkit.kernels.cpu import ecdf, ranks, sorting, staircase, tail_memory, tail_table
 
 STREAMS = {
     "normal": lambda n, rng: rng.normal(size=n),
@@ -51,7 +51,7 @@ def test_every_stream_and_tree_stays_within_its_error(seed, eps, fan, n_parts):
     X = columns(n, rng)
     cuts = np.sort(rng.integers(1, n, n_parts - 1))
     parts = [part for part in np.split(X, cuts) if len(part)]
-    exact, exact_signs, _ = ecdf.sorted_columns(X)
+    exact, exact_signs, _ = sorting.sorted_columns(X)
     queries = np.where(np.isnan(X), 0.0, np.vstack([X[::2], (X[1::2] + X[:-1:2][: len(X[1::2])]) / 2 * 1.01]))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail_memory, "BUFFER_ROWS", 256)
@@ -59,7 +59,7 @@ def test_every_stream_and_tree_stays_within_its_error(seed, eps, fan, n_parts):
         memory = tree(parts, eps, rng)
         tail_memory.check_memory(memory, X.shape[1])
         table, signs, means, error = tabled(memory, eps)
-    ecdf.check_table(table, X.shape[1])
+    tail_table.check_table(table, X.shape[1])
     true = [ecdf.tail_terms(queries, one, 0.0) for one in (exact, table)]
     worst = max(np.abs(a - b).max() for a, b in zip(*true, strict=True))
     assert worst <= error + 1e-12
@@ -67,7 +67,7 @@ def test_every_stream_and_tree_stays_within_its_error(seed, eps, fan, n_parts):
     np.testing.assert_array_equal(table.scales, exact.scales)
     np.testing.assert_array_equal(table.sizes, exact.sizes)
     np.testing.assert_array_equal(signs, exact_signs)
-    np.testing.assert_allclose(means, ecdf.feature_means(exact), atol=eps)
+    np.testing.assert_allclose(means, tail_table.feature_means(exact), atol=eps)
 
 
 def test_without_loss_the_costs_are_the_exact_ones_to_the_bit():
@@ -75,12 +75,12 @@ def test_without_loss_the_costs_are_the_exact_ones_to_the_bit():
     X = columns(200, rng)
     Q = np.where(np.isnan(X), 0.0, X * 1.5)
     table, _, means, error = tabled(tree(np.array_split(X, 7), 1e-6, rng), 1e-6)
-    exact, _, _ = ecdf.sorted_columns(X)
+    exact, _, _ = sorting.sorted_columns(X)
     assert error == 0.0
     none = np.zeros((3, X.shape[1]))
     np.testing.assert_array_equal(ecdf.tail_max(Q, table, 50.0, none), ecdf.tail_max(Q, exact, 50.0, none))
-    np.testing.assert_allclose(means, ecdf.feature_means(exact), rtol=1e-12)
-    np.testing.assert_array_equal(ecdf.medians(table), ecdf.medians(exact))
+    np.testing.assert_allclose(means, tail_table.feature_means(exact), rtol=1e-12)
+    np.testing.assert_array_equal(tail_table.medians(table), tail_table.medians(exact))
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -187,7 +187,7 @@ def test_a_damaged_memory_is_refused(name, spoil):
 
 def test_a_damaged_tabled_feature_is_refused():
     table, _, _, _ = tabled(tail_memory.remember(np.random.default_rng(8).normal(size=(500, 2)), 0.1), 0.1)
-    ecdf.check_table(table, 2)
+    tail_table.check_table(table, 2)
     for damaged in (
         table._replace(costs=table.costs[:-1]),
         table._replace(cost_offsets=table.cost_offsets + 1),
@@ -195,7 +195,7 @@ def test_a_damaged_tabled_feature_is_refused():
         table._replace(sizes=table.sizes // 100),
     ):
         with pytest.raises(ValueError, match="damaged"):
-            ecdf.check_table(damaged, 2)
+            tail_table.check_table(damaged, 2)
 
 
 def test_a_budget_grows_with_the_height_and_stays_below_eps():

@@ -1,4 +1,4 @@
-"""Jitted loops of `ecdf.py`: one pass over sorted runs for fitting, lockstep searches for scoring.
+"""Jitted loops of `sorting.py` and `ecdf.py`: one pass over sorted runs for fitting, lockstep searches for scoring.
 
 Why lockstep: 64 rows take the same number of halving steps through one feature's keys, in two passes per step. The
 first pass only loads, so its cache misses overlap; the second only compares and adds, so it vectorises. No branch
@@ -11,7 +11,7 @@ from odkit.kernels.cpu.jit import njit
 
 BLOCK = 64  # rows that walk through the keys together
 ZERO, ONE = np.uint64(0), np.uint64(1)
-TABLED = -2  # as in `ecdf.py`
+TABLED = -2  # as in `tail_table.py`
 GROUP = 8  # features copied from the rows at once: one cache line of float64
 
 
@@ -127,7 +127,7 @@ def _excess(x, end, scale, cap):
 def walk(
     X, kind, signs, values, offsets, counts, count_offsets, costs, cost_offsets, sizes, scales, cap, missing, a, b, c
 ):
-    """Costs of all cells of X, handed to the outputs by kind; the state is `ecdf.TailTable`, array by array.
+    """Costs of all cells of X, handed to the outputs by kind; the state is `tail_table.TailTable`, array by array.
 
     kind 0: a (m, 1) += larger cost. kind 1: a, b, c (m, 1) += left, right, left or right by signs. kind 2: a, b (m, d)
     = left, right. Sums run in ascending feature order, whatever the chunk. A NaN cell costs missing[:, j].

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from odkit.kernels.cpu import ranks
 from odkit.kernels.cpu.chunks import over_items
-from odkit.kernels.cpu.ecdf import TABLED, TailTable
 from odkit.kernels.cpu.jit import compiled
+from odkit.kernels.cpu.tail_table import TABLED, TailTable
 
 __all__ = ["Staircase", "build", "levels_of", "tail_table", "walk"]
 
@@ -299,7 +299,7 @@ def _unpacked(staircase: Staircase) -> NDArray:
 def _costs(levels: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Left costs by #{keys <= x} and right costs by #{keys < x}, (m + 1,) each.
 
-    As `ecdf` has them, so that counts which are known exactly cost the same to the bit.
+    As `sorting` has them, so that counts which are known exactly cost the same to the bit.
     """
     counts = np.append(0.0, levels)
     return np.log(max(n, 1) / np.maximum(counts, 1)), np.log(max(n, 1) / np.maximum(n - counts, 1))

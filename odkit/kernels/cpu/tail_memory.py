@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odkit.kernels.cpu import ranks, staircase
-from odkit.kernels.cpu.ecdf import TAIL_ROWS, centred, tail_scale, third_moment_sign
+from odkit.kernels.cpu.sorting import TAIL_ROWS, centred, tail_scale, third_moment_sign
 from odkit.kernels.cpu.staircase import Staircase
 
 __all__ = ["check_memory", "merge_memories", "remember", "staircase_of"]

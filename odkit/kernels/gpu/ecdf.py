@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from odkit.kernels.cpu.ecdf import TABLED
+from odkit.kernels.cpu.tail_table import TABLED
 
 __all__ = ["tail_max", "tail_sums", "tail_terms"]
 

@@ -3,7 +3,7 @@
 Run: python -m benchmarks.series.hypad RUN_DIR [seconds], then ... RUN_DIR ensembles for means of scores
 Needs the data folder (ODKIT_DATA_HOME) and torch. Results go to RUN_DIR, one file per variant, seed and group, after
 every signal; a stopped run goes on where it was. Without cells left, or after `seconds`, it prints the table of what
-is there. All cells: about an hour on one core.
+is there. All cells: about two hours on one core.
 
 One trained model is scored in six ways. Training is that of the defaults: 120 batches of 128 windows at a rate of 2e-3.
 """
@@ -44,6 +44,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mlp, published": {"backbone": "mlp", "published": True},
     f"{CHEAP}, window 50": {"n_critic": 0, "window": 50},
     f"{CHEAP}, window 200": {"n_critic": 0, "window": 200},
+    "mlp forecast, horizon 25": {"backbone": "mlp", "task": "forecast", "window": 50},
+    "mlp forecast, horizon 10": {"backbone": "mlp", "task": "forecast", "window": 20},
 }
 CELLS = [  # variant, seeds; what matters most first
     ("conv", range(6)),
@@ -52,10 +54,12 @@ CELLS = [  # variant, seeds; what matters most first
     ("mlp forecast", range(6)),
     (f"{CHEAP}, window 50", range(6)),
     (f"{CHEAP}, window 200", range(1)),
-    ("lstm", range(1)),
-    ("conv forecast", range(1)),
-    ("mlp, learned head", range(1)),
-    ("mlp, published", range(1)),
+    ("lstm", range(3)),
+    ("conv forecast", range(3)),
+    ("mlp, learned head", range(3)),
+    ("mlp, published", range(3)),
+    ("mlp forecast, horizon 25", range(3)),
+    ("mlp forecast, horizon 10", range(3)),
 ]
 KEPT = ("rec", "rec_uncertainty", "euclidean")  # whose scores are kept, to be averaged over members
 

@@ -59,14 +59,21 @@ class Detector(OutlierMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Learn what is normal from X (n_samples, n_features) and set `offset_`; `y` is ignored."""
-        X = self._validate(X, reset=True)
-        self.offset_ = self._quantile(self._fit_score(X))
-        if not np.isfinite(self.offset_):
-            raise ValueError(
-                f"{type(self).__name__}: the training scores give the threshold {self.offset_}, which would "
-                "flag all rows or none. Rescale columns of huge or tiny numbers"
-            )
+        """Learn what is normal from X (n_samples, n_features) and set `offset_`; `y` is ignored.
+
+        A fit that fails leaves the detector unfitted, whatever it had learnt before.
+        """
+        try:
+            X = self._validate(X, reset=True)
+            self.offset_ = self._quantile(self._fit_score(X))
+            if not np.isfinite(self.offset_):
+                raise ValueError(
+                    f"{type(self).__name__}: the training scores give the threshold {self.offset_}, which would flag "
+                    "all rows or none. Rescale columns of huge or tiny numbers"
+                )
+        except BaseException:  # also a keyboard interrupt: parts of two models would score in silence
+            self._forget()
+            raise
         return self
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -92,6 +99,11 @@ class Detector(OutlierMixin, BaseEstimator):
         """Fit and return the training scores that `offset_` is read from."""
         self._fit(X)
         return self._score(X)
+
+    def _forget(self) -> None:
+        """Drop what a fit has learnt."""
+        for name in filter(lambda name: name.endswith("_"), list(vars(self))):
+            delattr(self, name)
 
     def _quantile(self, scores: NDArray) -> float:
         if self.contamination == "auto":
@@ -122,8 +134,7 @@ class Detector(OutlierMixin, BaseEstimator):
                 return
         allow_nan = self.__sklearn_tags__().input_tags.allow_nan
         bad = np.isinf(X) if allow_nan else ~np.isfinite(X)
-        columns = np.flatnonzero(bad.any(axis=0))
-        if columns.size == 0:
+        if not (columns := np.flatnonzero(bad.any(axis=0))).size:
             return
         names = getattr(self, "feature_names_in_", np.arange(X.shape[1]))
         listed = ", ".join(repr(names[j].item() if hasattr(names[j], "item") else names[j]) for j in columns[:5])

@@ -143,6 +143,11 @@ class Mergeable(Detector):
             **{name: getattr(self, name) for name in self._merge_parameters},
         }
 
+    def _forget(self) -> None:
+        super()._forget()
+        for name in ("_stats", "_sample"):
+            self.__dict__.pop(name, None)
+
     def _start(self) -> None:
         """Forget every row; the one draw from `random_state`."""
         for name in ("_stats", "offset_"):

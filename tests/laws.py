@@ -5,6 +5,9 @@ import pickle
 import threading
 
 import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
 
 
 def check_copies_score_alike(fitted, X):
@@ -26,3 +29,18 @@ def check_threads_share_one_model(fitted, X, n_threads):
         thread.join()
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+def check_a_failed_fit_leaves_no_model(detector, X):
+    """Or the old numbers would score the columns of the new rows."""
+    frame = pd.DataFrame(X, columns=list("abcdefgh")[: X.shape[1]])
+    other = frame[frame.columns[::-1]]
+    broken = other.copy()
+    broken.iloc[3, 0] = np.inf
+    detector.fit(frame)
+    with pytest.raises(ValueError, match="infinity"):
+        detector.fit(broken)
+    for rows in (frame, other):
+        with pytest.raises(NotFittedError):
+            detector.score_samples(rows)
+    assert np.isfinite(detector.fit(other).score_samples(other)).all()

@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit.decide.thresholds import tukey
 from odkit.scores import anomaly_score, explain
-from tests.laws import check_copies_score_alike, check_threads_share_one_model
+from tests.laws import check_a_failed_fit_leaves_no_model, check_copies_score_alike, check_threads_share_one_model
 from tests.registry import DETECTORS, name
 
 detectors = pytest.mark.parametrize("detector", DETECTORS, ids=name)
@@ -90,6 +90,11 @@ def test_a_second_fit_is_a_fresh_fit(detector, data):
     fresh = clone(detector).set_params(**_seed(detector)).fit(train)
     np.testing.assert_array_equal(reused.score_samples(test), fresh.score_samples(test))
     assert reused.offset_ == fresh.offset_
+
+
+@detectors
+def test_a_failed_fit_leaves_no_model(detector, data):
+    check_a_failed_fit_leaves_no_model(clone(detector), data[0])
 
 
 @detectors

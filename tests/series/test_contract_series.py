@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import CorrelatedVote, Discord, DynamicThreshold, anomaly_score
 from odkit.series import Interval
-from tests.laws import check_copies_score_alike, check_threads_share_one_model
+from tests.laws import check_a_failed_fit_leaves_no_model, check_copies_score_alike, check_threads_share_one_model
 from tests.registry import SERIES, name
 
 ORDER = "a time step's score depends on its neighbours in time"
@@ -96,6 +96,11 @@ def test_a_second_fit_is_a_fresh_fit(detector, data):
     reused, once = fresh(detector).fit(test * 3 + 1).fit(train), fresh(detector).fit(train)
     np.testing.assert_array_equal(reused.score_samples(test), once.score_samples(test))
     assert reused.offset_ == once.offset_
+
+
+@detectors
+def test_a_failed_fit_leaves_no_model(detector, data):
+    check_a_failed_fit_leaves_no_model(fresh(detector), data[0])
 
 
 @detectors

@@ -1,7 +1,5 @@
 """Levels of features of a network, as Rippel, Mertens and Merhof (ICPR 2020) feed them to a Gaussian."""
 
-import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
@@ -13,13 +11,12 @@ from sklearn.utils import Tags
 
 from odkit._sklearn import Interval, StrOptions, fit_context
 from odkit.images.reading import batches
+from odkit.images.sizes import check_size
 
 if TYPE_CHECKING:
     import torch
 
 __all__ = ["FeaturePyramid"]
-
-_one_at_a_time = threading.Lock()  # hooks and modes belong to the model, which threads may share
 
 
 class FeaturePyramid(TransformerMixin, BaseEstimator):
@@ -35,6 +32,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         Takes a batch (n, 3, height, width). The pass runs where the model is: `model.to("cuda")` first for a GPU.
     layers : sequence of str
         Names of submodules, as `model.named_modules()` has them, in the order wanted; each is called once per pass.
+        Maps have channels second; where they come last, as in torchvision's Swin, name a submodule that permutes them.
     pool : {"avg", "max"} or None, default="avg"
         How a map becomes one number per channel (and cell); None keeps maps.
     cells : int, default=1
@@ -45,11 +43,12 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
     size : (height, width), int or None, default=None
         Resize images to this (a square for an int), without a crop; None: they must have one size.
     mean, std : float or sequence of 3 floats, default=0.0 and 1.0
-        The model is given (pixel - mean) / std. Files have pixels in 0..255; for the usual ImageNet networks these are
-        (123.675, 116.28, 103.53) and (58.395, 57.12, 57.375).
+        The model is given (pixel - mean) / std. Files have pixels in 0..255, arrays those that they have; for the usual
+        ImageNet networks these are (123.675, 116.28, 103.53) and (58.395, 57.12, 57.375).
     batch_size : int, default=32
     on_error : {"raise", "nan"}, default="raise"
-        What a broken file or image is: an error that names it, or a row of NaN and a warning that names it.
+        What a broken file or image is: an error that names it, or a row of NaN and a warning that names it. Images of
+        several sizes without `size` are an error either way.
 
     Notes
     -----
@@ -129,7 +128,8 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : ndarray (n, height, width) or (n, height, width, channels), list of such images or of paths, a folder
-            Or a torch tensor (n, 3, height, width) that is given to the model as it is.
+            Or a torch tensor (n, 3, height, width) that is given to the model as it is. Files, and Pillow's images, are
+            turned upright where their EXIF tag says so, and have 8 bits per channel at most.
 
         Returns
         -------
@@ -141,7 +141,8 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         ------
         ValueError
             For a layer that does not exist (the message lists those that do), is called twice or never, or puts out
-            no tensor; for images of different sizes without `size`, with transparent pixels, or that cannot be read.
+            no tensor; for images of different sizes without `size`, with transparent pixels, with more than 8 bits per
+            channel, or that cannot be read.
         """
         self._validate_params()
         self._check()
@@ -154,7 +155,7 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         from odkit.nets.hooks import listening, pooled
 
         for batch, faults in self._batches(X):
-            with _one_at_a_time, torch.no_grad(), listening(self.model, self.layers) as outputs:
+            with torch.no_grad(), listening(self.model, self.layers) as outputs:
                 self.model(batch)
                 levels = [_host(pooled(name, outputs, self.pool, self.cells)) for name in self.layers]
             yield _without(levels, faults)
@@ -186,16 +187,15 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
 
         def moved() -> Iterator[list[NDArray[np.float32]]]:
             for batch, faults in self._batches(X):
-                with _one_at_a_time, torch.enable_grad(), listening(self.model, self.layers) as outputs:
-                    x = batch.detach().clone().requires_grad_()
-                    self.model(x)
+                x = batch.detach().requires_grad_()
+                with torch.enable_grad(), listening(self.model, self.layers) as outputs:
+                    self.model(x.clone())  # a first layer may write into what it is given
                     levels = [pooled(name, outputs, self.pool, self.cells) for name in self.layers]
-                    slopes = slope([_host(level) for level in levels])
-                    falls = [torch.tensor(part).to(level) for part, level in zip(slopes, levels, strict=True)]
-                    (gradient,) = torch.autograd.grad(levels, x, falls)
-                    outputs.clear()
-                    with torch.no_grad():
-                        self.model(x - torch.as_tensor(step / std).to(x) * gradient.sign())
+                slopes = slope([_host(level) for level in levels])
+                falls = [torch.tensor(part).to(level) for part, level in zip(slopes, levels, strict=True)]
+                (gradient,) = torch.autograd.grad(levels, x, falls)
+                with torch.no_grad(), listening(self.model, self.layers) as outputs:
+                    self.model(x - torch.as_tensor(step / std).to(x) * gradient.sign())
                     levels = [pooled(name, outputs, self.pool, self.cells) for name in self.layers]
                 yield _without([_host(level) for level in levels], faults)
 
@@ -205,36 +205,36 @@ class FeaturePyramid(TransformerMixin, BaseEstimator):
         levels = [np.concatenate(level) for level in zip(*[list(levels) for levels in parts], strict=True)]
         return np.concatenate(levels, axis=1) if self.output == "matrix" else levels
 
-    def _batches(self, X: Any) -> "Iterator[tuple[torch.Tensor, dict[int, str]]]":
-        """What the model takes, where it is, batch by batch."""
+    def _batches(self, X: Any) -> "Iterator[tuple[torch.Tensor, list[int]]]":
+        """What the model takes, where it is, batch by batch, for it alone: a first layer may write into it."""
         import torch
 
         parameter = next(iter(self.model.parameters()), torch.empty(0))
         ready = isinstance(X, torch.Tensor)
-        source = ((batch, {}) for batch in X.split(self.batch_size)) if ready else self._prepared(X)
+        source = ((batch.clone(), []) for batch in X.split(self.batch_size)) if ready else self._prepared(X)
         for batch, faults in source:
             yield torch.as_tensor(batch, dtype=parameter.dtype, device=parameter.device), faults
 
-    def _prepared(self, X: Any) -> Iterator[tuple[NDArray[np.float32], dict[int, str]]]:
+    def _prepared(self, X: Any) -> Iterator[tuple[NDArray[np.float32], list[int]]]:
         size = self.size if self.size is None or isinstance(self.size, tuple) else (int(self.size), int(self.size))
         mean, std = (np.asarray(value, np.float32).reshape(-1, 1, 1) for value in (self.mean, self.std))
-        for pixels, faults in batches(X, self.batch_size, size=size, who="FeaturePyramid"):
-            if faults:
-                said = "; ".join(faults.values())
-                if self.on_error == "raise":
-                    raise ValueError(f"FeaturePyramid: {said}. Use on_error='nan' to go on without them.")
-                warnings.warn(f"FeaturePyramid: features are NaN where {said}", UserWarning, stacklevel=5)
+        for pixels, faults in batches(X, self.batch_size, size=size, who="FeaturePyramid", on_error=self.on_error):
             yield (pixels - mean) / std, faults
 
     def _check(self) -> None:
         if len(self.layers) == 0:
             raise ValueError("FeaturePyramid: layers is empty; name one submodule or more")
+        if not all(isinstance(name, str) for name in self.layers):
+            raise ValueError(f"FeaturePyramid: layers={self.layers!r}; names of submodules are needed, such as '0'")
         if self.output == "matrix" and self.pool is None:
             raise ValueError("FeaturePyramid: output='matrix' needs pooled levels; set pool='avg' or 'max'")
-        if isinstance(self.size, tuple) and not (
-            len(self.size) == 2 and all(isinstance(side, Integral) and side > 0 for side in self.size)
-        ):
-            raise ValueError(f"FeaturePyramid: size={self.size!r} is no pair (height, width) of positive whole numbers")
+        if isinstance(self.size, tuple):
+            check_size(self.size, "size", "FeaturePyramid")
+        for name, values in (("mean", np.asarray(self.mean)), ("std", np.asarray(self.std))):
+            if values.shape not in ((), (3,)) or values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+                raise ValueError(f"FeaturePyramid: {name}={values.tolist()!r}; a finite number or three are needed")
+        if np.min(self.std) <= 0:
+            raise ValueError(f"FeaturePyramid: std={self.std!r} has a number that is not positive")
         if not hasattr(self.model, "named_modules"):
             raise ValueError(f"FeaturePyramid: model is a {type(self.model).__name__}; a torch.nn.Module is needed")
 
@@ -243,8 +243,8 @@ def _host(level: "torch.Tensor") -> NDArray[np.float32]:
     return level.detach().float().cpu().numpy().copy()
 
 
-def _without(levels: list[NDArray[np.float32]], faults: dict[int, str]) -> list[NDArray[np.float32]]:
+def _without(levels: list[NDArray[np.float32]], faults: list[int]) -> list[NDArray[np.float32]]:
     """Levels with NaN for the images that could not be read."""
     for level in levels:
-        level[list(faults)] = np.nan
+        level[faults] = np.nan
     return levels

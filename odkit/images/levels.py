@@ -1,14 +1,13 @@
 """Levels of features on their way into a detector: in batches, side by side, as one vector per position of a grid."""
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
-__all__ = ["check_maps", "choose_grid", "draw_mixture", "level_batches", "map_size", "side_by_side"]
+__all__ = ["checked_maps", "draw_mixture", "level_batches", "side_by_side"]
 
 
 def level_batches(levels: Any, batch_size: int, *, extractor: Any, who: str) -> Iterator[list[NDArray]]:
@@ -48,15 +47,22 @@ def side_by_side(
     return np.concatenate([np.asarray(part) for part in levels], axis=1), widths
 
 
-def check_maps(levels: Sequence[NDArray], expected: Sequence[tuple[int, ...]] | None, who: str) -> None:
-    """Refuse levels that are no maps, are not finite, or have other shapes than those expected, if any are."""
+@np.errstate(over="ignore")  # what leaves the range of float32 is named
+def checked_maps(
+    levels: Sequence[NDArray], expected: Sequence[tuple[int, ...]] | None, first: int, who: str
+) -> list[NDArray[np.float32]]:
+    """A batch of levels in float32; refuses what is no map, not finite, or not of the shapes expected, if any are.
+
+    `first` is the number of the batch's first image among all.
+    """
     if any(level.ndim != 4 for level in levels):
         raise ValueError(f"{who}: the extractor gives rows, maps are needed; set its pool to None")
-    bad = sorted({int(i) for level in levels for i in np.flatnonzero(~np.isfinite(level).all(axis=(1, 2, 3)))})
+    levels = [np.asarray(level, np.float32) for level in levels]
+    bad = sorted({first + int(i) for x in levels for i in np.flatnonzero(~np.isfinite(x).all(axis=(1, 2, 3)))})
     if bad:
         raise ValueError(
-            f"{who}: the features of {len(bad)} of {len(levels[0])} images of a batch are NaN or infinite, "
-            f"counted from 0 numbers {', '.join(map(str, bad[:5]))}; leave out images that cannot be read"
+            f"{who}: the features of images {', '.join(map(str, bad[:5]))}{' and others' * (len(bad) > 5)}, counted "
+            "from 0, are NaN or infinite in float32; leave out images that cannot be read, and rescale huge features"
         )
     shapes = [level.shape[1:] for level in levels]
     if expected is not None and shapes != expected:
@@ -64,15 +70,7 @@ def check_maps(levels: Sequence[NDArray], expected: Sequence[tuple[int, ...]] | 
             f"{who}: levels of shape {shapes} (channels, height, width) were given and {expected} were fitted; "
             "give images of the size that was fitted"
         )
-
-
-def choose_grid(grid: str | int | tuple[int, int], shapes: Sequence[tuple[int, ...]], who: str) -> tuple[int, int]:
-    """Height and width of the grid: as they are given, or of the level with a number, "first" being 0."""
-    number = 0 if isinstance(grid, str) else grid
-    if isinstance(number, Integral) and number >= len(shapes):
-        raise ValueError(f"{who}: grid={number} is no level; there are {len(shapes)}, counted from 0")
-    height, width = number if isinstance(number, tuple) else shapes[int(number)][1:]
-    return int(height), int(width)
+    return levels
 
 
 def draw_mixture(n_numbers: int | None, n_channels: int, random_state: Any) -> NDArray[np.float32] | None:
@@ -81,14 +79,3 @@ def draw_mixture(n_numbers: int | None, n_channels: int, random_state: Any) -> N
         return None
     drawn = check_random_state(random_state).normal(size=(n_channels, n_numbers))
     return np.ascontiguousarray(np.linalg.qr(drawn)[0].T, dtype=np.float32)
-
-
-def map_size(images: Any, extractor: Any, shapes: Sequence[tuple[int, ...]], who: str) -> tuple[int, int]:
-    """Height and width of the images behind the levels: the extractor's, an array's, or of the largest level itself."""
-    size = max(shape[1:] for shape in shapes) if extractor is None else getattr(extractor, "size", None)
-    if size is None and isinstance(images, np.ndarray):
-        size = images.shape[1:3]
-    if size is None:
-        raise ValueError(f"{who}: the size of the maps is unknown; give output_size=(height, width)")
-    height, width = (size, size) if isinstance(size, Integral) else size
-    return int(height), int(width)

@@ -13,11 +13,16 @@ from odkit import kernels
 from odkit._sklearn import HasMethods, Interval, StrOptions, check_is_fitted, fit_context
 from odkit.base import Detector, DetectorTags
 from odkit.false_alarms import warn_of_few
-from odkit.images.levels import check_maps, choose_grid, draw_mixture, level_batches, map_size
-from odkit.kernels.cpu import patches, quantiles
+from odkit.images.levels import checked_maps, draw_mixture, level_batches
+from odkit.images.map_thresholds import map_thresholds
+from odkit.images.sizes import check_size, choose_grid, map_size
+from odkit.kernels.cpu import patches
 from odkit.kernels.cpu.pixels import top_mean, top_share
 
 __all__ = ["PatchGaussian"]
+
+_SHAPING = ("eps", "grid", "n_channels", "output_size", "random_state")  # what further images must not find changed
+_RULE = "PatchGaussian: image_score"
 
 
 class PatchGaussian(Detector):
@@ -33,8 +38,7 @@ class PatchGaussian(Detector):
         Turns images into levels of maps, such as `FeaturePyramid(model, layers, pool=None)`. None: X is a list of such
         levels, arrays (n, channels, height, width).
     grid : "first", int or (height, width), default="first"
-        Positions: those of the first level, of the level with that number, or any others. Larger maps are averaged,
-        smaller ones repeated.
+        Positions: of the first or another level, or any. Larger maps are averaged, smaller ones repeated.
     n_channels : int or None, default=200
         Numbers per position: random mixtures of the channels of all levels, by orthonormal weights. None, or as many as
         there are, keeps the channels as they are: better, where time and memory, which grow with the square, allow it.
@@ -49,18 +53,16 @@ class PatchGaussian(Detector):
     output_size : (height, width) or None, default=None
         Size of the maps; None: that of the images in an array, the extractor's `size`, or of the largest level.
     batch_size : int, default=32
-        Levels are cut into batches of this size; an extractor has its own.
+        Of levels and maps; an extractor has its own.
     n_jobs : int or None, default=None
-        Threads.
     device : str or None, default=None
-        None or "cpu"; "cuda", "cuda:1" for torch.
+        "cuda", "cuda:1" for torch.
     random_state : int, RandomState or None, default=0
-        Draws the mixtures.
 
     Attributes
     ----------
     mixture_ : ndarray of shape (d, number of channels), float32, or None
-        Weights of the mixtures; None: the channels as they are.
+        Weights, drawn from `random_state`; None: the channels as they are.
     grid_ : tuple of 2 ints
     location_ : ndarray of shape (d, P), float32
         Means at the P positions of the grid.
@@ -69,7 +71,7 @@ class PatchGaussian(Detector):
     offset_ : float
         Minus the conformal quantile of the image scores of leave-one-out maps.
     pixel_threshold_ : float
-        The same quantile of the pixels of these maps.
+        The same quantile of their pixels.
     output_size_ : tuple of 2 ints
     n_samples_seen_ : int
 
@@ -98,6 +100,9 @@ class PatchGaussian(Detector):
     array([ 1, -1])
     """
 
+    location_: NDArray[np.float32]
+    packed_: NDArray[np.float32]
+    n_samples_seen_: int
     _parameter_constraints: dict = {
         "extractor": [HasMethods(["transform"]), None],
         "grid": [StrOptions({"first"}), Interval(Integral, 0, None, closed="left"), tuple],
@@ -147,17 +152,18 @@ class PatchGaussian(Detector):
         tags.input_tags.two_d_array = False
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "offset_")
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn every position from normal images, at least three; `y` is ignored."""
-        self.n_samples_seen_ = 0
-        return self._absorb(X)
+        return self._absorb(X, fresh=True)
 
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> Self:
         """Absorb further normal images. Thresholds are read from these alone, each left out of the new model."""
-        self.n_samples_seen_ = getattr(self, "n_samples_seen_", 0)
-        return self._absorb(X)
+        return self._absorb(X, fresh=not hasattr(self, "offset_"))
 
     def anomaly_map(self, X: Any) -> NDArray[np.float32]:
         """Distance at every pixel, shape (n, height, width), higher = more anomalous, unnormalised."""
@@ -165,49 +171,45 @@ class PatchGaussian(Detector):
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
         """Minus the image score of each image's map, shape (n,)."""
-        return -np.concatenate([top_mean(maps, self._share()) for maps in self._maps(X)])
+        return -np.concatenate([top_mean(maps, top_share(self.image_score, _RULE)) for maps in self._maps(X)])
 
     def mask(self, X: Any) -> NDArray[np.bool_]:
         """The pixels above `pixel_threshold_`, shape (n, height, width)."""
         return self.anomaly_map(X) > self.pixel_threshold_
 
-    def _absorb(self, X: Any) -> Self:
-        k, fresh = kernels.on(self.device), self.n_samples_seen_ == 0
-        self._share()  # a rule that does not exist is an error before the work
-        batches = enumerate(level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian"))
-        Z = np.concatenate([k.numpy(self._vectors(levels, reset=fresh and not i)) for i, levels in batches])
-        n = self.n_samples_seen_ + len(Z)
+    def _absorb(self, X: Any, *, fresh: bool) -> Self:
+        """A fitted model is changed at the end, by work that has succeeded; a fresh fit forgets it at the beginning."""
+        share = top_share(self.image_score, _RULE)  # a rule that does not exist is an error before the work
+        size = None if self.output_size is None else check_size(self.output_size, "output_size", "PatchGaussian")
+        if fresh:
+            self._forget()
+            self._shaped_by = {name: getattr(self, name) for name in _SHAPING}
+        self._check_unchanged()
+        k = kernels.on(self.device)
+        Z = np.concatenate([k.numpy(part) for part in self._vectors(X)])
+        n_seen = 0 if fresh else self.n_samples_seen_
+        n = n_seen + len(Z)
         if n < 3:
             raise ValueError(f"PatchGaussian: {n} images are too few for a covariance and a threshold; give 3 or more")
         if fresh:
-            size = self.output_size or map_size(X, self.extractor, self.level_shapes_, "PatchGaussian")
-            self.output_size_ = (int(size[0]), int(size[1]))
-        before = () if fresh else (self.n_samples_seen_, k.array(self.location_), k.array(self.packed_))
+            self.output_size_ = size or map_size(X, self.extractor, self.level_shapes_, "PatchGaussian")
+        before = () if fresh else (n_seen, k.state(self.location_), k.state(self.packed_))
         fitted = k.patches.absorb(k.array(Z), float(self.eps), *before, n_jobs=joblib.effective_n_jobs(self.n_jobs))
         location, packed, left_out = (k.numpy(part) for part in fitted)
-        for array in (location, packed):
-            array.flags.writeable = False  # fitted state: a device keeps its copy as long as the array lives
-        self.location_: NDArray[np.float32] = location
-        self.packed_: NDArray[np.float32] = packed
-        self.n_samples_seen_ = n
-        self._calibrate(left_out)
+        warn_of_few("PatchGaussian", len(Z), "images", self.fpr, "Raise fpr or give more images.")
+        thresholds = map_thresholds(left_out, self.batch_size, self._widened, share, self.fpr)
+        location.flags.writeable = packed.flags.writeable = False  # a device keeps its copy while the array lives
+        self.location_, self.packed_, self.n_samples_seen_ = location, packed, n
+        self.pixel_threshold_, self.offset_ = thresholds[0], -thresholds[1]
         return self
 
-    def _calibrate(self, squares: NDArray) -> None:
-        """Image and pixel thresholds from squared leave-one-out distances (n, P)."""
-        n = len(squares)
-        warn_of_few("PatchGaussian", n, "images", self.fpr, "Raise fpr or give more images.")
-        scores: list[NDArray] = []
-
-        def maps() -> Iterator[NDArray[np.float32]]:
-            for start in range(0, n, self.batch_size):
-                part = self._widened(squares[start : start + self.batch_size])
-                scores.append(top_mean(part, self._share()))
-                yield part
-
-        n_pixels = n * math.prod(self.output_size_)
-        self.pixel_threshold_ = quantiles.conformal_quantile_of_parts(maps(), n_pixels, self.fpr)
-        self.offset_ = -quantiles.conformal_quantile(np.concatenate(scores), self.fpr)
+    def _check_unchanged(self) -> None:
+        for name, value in getattr(self, "_shaped_by", {}).items():  # the first model files have no such attribute
+            if getattr(self, name) != value:
+                raise ValueError(
+                    f"PatchGaussian.partial_fit: {name} was {value!r} for the images seen so far and is "
+                    f"{getattr(self, name)!r} now; set it back, or start afresh with fit"
+                )
 
     def _check_state(self) -> None:
         """Refuse a stored state whose parts do not fit together."""
@@ -222,11 +224,10 @@ class PatchGaussian(Detector):
             raise ValueError(f"PatchGaussian: mixture_ must be finite float32 numbers of shape {shape}")
 
     def _maps(self, X: Any) -> Iterator[NDArray[np.float32]]:
-        check_is_fitted(self, "packed_")
+        check_is_fitted(self)
         k, n_jobs = kernels.on(self.device), joblib.effective_n_jobs(self.n_jobs)
-        location, packed = k.array(self.location_), k.array(self.packed_)
-        for levels in level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian"):
-            Z = self._vectors(levels, reset=False)
+        location, packed = k.state(self.location_), k.state(self.packed_)
+        for Z in self._vectors(X):
             yield self._widened(k.numpy(k.patches.packed_triangular_distance(Z, location, packed, n_jobs)))
 
     def _widened(self, squares: NDArray) -> NDArray[np.float32]:
@@ -234,17 +235,16 @@ class PatchGaussian(Detector):
         distances = np.sqrt(squares, dtype=np.float32, casting="same_kind").reshape(-1, *self.grid_)
         return k.numpy(k.patches.smooth(k.array(distances), self.output_size_, float(self.sigma)))
 
-    def _share(self) -> float:
-        return top_share(self.image_score, "PatchGaussian: image_score")
-
-    def _vectors(self, levels: list[NDArray], *, reset: bool) -> Any:
-        """One batch at the positions of the grid, (m, d, P), on the device."""
-        check_maps(levels, None if reset else self.level_shapes_, "PatchGaussian")
-        if reset:
-            self.level_shapes_: list[tuple[int, ...]] = [level.shape[1:] for level in levels]
-            self.grid_ = choose_grid(self.grid, self.level_shapes_, "PatchGaussian")
-            total = sum(shape[0] for shape in self.level_shapes_)
-            self.mixture_ = draw_mixture(self.n_channels, total, self.random_state)
-        k = kernels.on(self.device)
-        mixture = None if self.mixture_ is None else k.array(self.mixture_)
-        return k.patches.embed([k.array(np.asarray(level, np.float32)) for level in levels], mixture, self.grid_)
+    def _vectors(self, X: Any) -> Iterator[Any]:
+        """Batches at the positions of the grid, (m, d, P), on the device; the first batch of a fit decides the grid."""
+        k, first = kernels.on(self.device), 0
+        for levels in level_batches(X, self.batch_size, extractor=self.extractor, who="PatchGaussian"):
+            levels = checked_maps(levels, getattr(self, "level_shapes_", None), first, "PatchGaussian")
+            if not hasattr(self, "level_shapes_"):
+                self.level_shapes_: list[tuple[int, ...]] = [level.shape[1:] for level in levels]
+                self.grid_ = choose_grid(self.grid, self.level_shapes_, "PatchGaussian")
+                n_channels = sum(level.shape[1] for level in levels)
+                self.mixture_ = draw_mixture(self.n_channels, n_channels, self.random_state)
+            mixture = None if self.mixture_ is None else k.state(self.mixture_)
+            first += len(levels[0])
+            yield k.patches.embed([k.array(level) for level in levels], mixture, self.grid_)

@@ -1,6 +1,8 @@
 """Images in, pixels out: arrays, folders and lists of files as float32 batches of one size, faults named."""
 
 import os
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SUFFIXES", "batches", "find_images", "n_images"]
+from odkit.images.pixels import planes
+
+__all__ = ["SUFFIXES", "batches", "find_images"]
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -20,8 +24,12 @@ def find_images(folder: str | os.PathLike) -> list[Path]:
     ------
     FileNotFoundError
         If there is no such folder, or no image in it.
+    NotADirectoryError
+        If it is a file.
     """
     root = Path(folder)
+    if root.is_file():
+        raise NotADirectoryError(f"find_images: {root} is a file; a folder or a list of files is needed, give [file]")
     if not root.is_dir():
         raise FileNotFoundError(f"find_images: there is no folder {root}")
     found = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
@@ -30,15 +38,10 @@ def find_images(folder: str | os.PathLike) -> list[Path]:
     return found
 
 
-def n_images(images: Any) -> int:
-    """How many images an input stands for; a folder is walked."""
-    return len(find_images(images)) if isinstance(images, str | os.PathLike) else len(images)
-
-
 def batches(
-    images: Any, batch_size: int, *, size: tuple[int, int] | None, who: str
-) -> Iterator[tuple[NDArray[np.float32], dict[int, str]]]:
-    """Batches of pixels and the images in them that could not be read.
+    images: Any, batch_size: int, *, size: tuple[int, int] | None, who: str, on_error: str = "raise"
+) -> Iterator[tuple[NDArray[np.float32], list[int]]]:
+    """Batches of pixels, and which of the images in them could not be read.
 
     Parameters
     ----------
@@ -48,18 +51,21 @@ def batches(
         Resize to this, without a crop; None: all images must have one size.
     who : str
         The estimator, for messages.
+    on_error : {"raise", "nan"}
+        An error that names the images that cannot be read, or a warning that does.
 
     Yields
     ------
-    pixels : ndarray of shape (m, 3, height, width), float32, in the unit of the input (0..255 for files)
-    faults : dict
-        Number of the image in the batch -> which image it is and what is wrong with it; its pixels are 0.
+    pixels : ndarray of shape (m, 3, height, width), float32, as `odkit.images.pixels` has them
+    faults : list of int
+        Numbers, in the batch, of the images that could not be read; their pixels are 0.
     """
     if isinstance(images, str | os.PathLike):
         images = find_images(images)
     if not isinstance(images, Sequence | np.ndarray) or len(images) == 0:
         raise ValueError(f"{who}: images must be an array, a folder, or a list with one image or more, not {images!r}")
-    expected = size
+    first_of: dict[tuple[int, ...], str] = {}  # a size -> the first image that has it
+    waiting: list[int] = []  # lengths of batches of broken images alone, until a size is known
     for start in range(0, len(images), batch_size):
         part = images[start : start + batch_size]
         pixels: list[NDArray | None] = []
@@ -67,68 +73,40 @@ def batches(
         for number, image in enumerate(part):
             name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {start + number}"
             try:
-                pixels.append(_planes(image, size))
+                plane = planes(image, size)
+                first_of.setdefault(plane.shape[1:], name)
+                pixels.append(plane)
             except ValueError as error:
                 pixels.append(None)
                 faults[number] = f"{name} {error}"
-        shapes = {plane.shape[1:] for plane in pixels if plane is not None} | ({expected} if expected else set())
-        if len(shapes) > 1:
+        if faults:
+            _report(who, "; ".join(faults.values()), on_error)
+        if len(first_of) > 1:
+            named = " and ".join(f"{h} x {w} ({name})" for (h, w), name in sorted(first_of.items())[:4])
             raise ValueError(
-                f"{who}: images of different sizes, {' and '.join(f'{h} x {w}' for h, w in sorted(shapes)[:4])}; "
-                "give size=(height, width) to resize them all"
+                f"{who}: images of different sizes, {named}; give size=(height, width) to resize them all, or leave "
+                "out those of another size"
             )
-        if shapes:
-            expected = shapes.pop()
-        blank = np.zeros((3, *(expected or (1, 1))), np.float32)
-        yield np.stack([blank if plane is None else plane for plane in pixels]), faults
-
-
-def _planes(image: Any, size: tuple[int, int] | None) -> NDArray[np.float32]:
-    """One image as (3, height, width)."""
-    if isinstance(image, str | os.PathLike):
-        image = _decoded(image)
-    array = np.asarray(image)
-    if array.dtype.kind not in "buif":
-        raise ValueError(f"has dtype {array.dtype}; numbers are needed")
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
+        shape = size or next(iter(first_of), None)
+        if shape is None:
+            waiting.append(len(part))
+            continue
+        for length in waiting:
+            yield np.zeros((length, 3, *shape), np.float32), list(range(length))
+        waiting.clear()
+        blank = np.zeros((3, *shape), np.float32)
+        yield np.stack([blank if plane is None else plane for plane in pixels]), list(faults)
+    if waiting:
         raise ValueError(
-            f"has shape {np.shape(image)}; (height, width) or (height, width, channels) with 1, 3 or 4 channels "
-            "is needed"
+            f"{who}: none of the {len(images)} images can be read, so that not even their size is known; look at the "
+            "warnings, or give size=(height, width)"
         )
-    if array.shape[2] == 4:
-        opaque = np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1
-        if (array[:, :, 3] != opaque).any():
-            raise ValueError("has transparent pixels, whose colour is undefined; blend it with a background")
-        array = array[:, :, :3]
-    planes = np.ascontiguousarray(array.transpose(2, 0, 1), dtype=np.float32)
-    if not np.isfinite(planes).all():
-        raise ValueError("has pixels that are NaN or infinite")
-    if size is not None and planes.shape[1:] != size:
-        planes = _resized(planes, size)
-    return np.repeat(planes, 3, axis=0) if len(planes) == 1 else planes
 
 
-def _decoded(file: str | os.PathLike) -> NDArray:
-    """The pixels of a file: 8 bits per channel, or the grey values of a deeper file as they are."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            image.load()
-            if image.mode not in ("1", "L", "RGB", "RGBA") and not image.mode.startswith(("I", "F")):
-                with_alpha = image.mode in ("LA", "La", "PA", "RGBa") or "transparency" in image.info
-                return np.asarray(image.convert("RGBA" if with_alpha else "RGB"))
-            return np.asarray(image)
-    except Exception as error:  # decoders raise whatever a broken file makes them run into
-        raise ValueError(f"cannot be read ({type(error).__name__}: {error})") from error
-
-
-def _resized(planes: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    from PIL import Image
-
-    height, width = size
-    return np.stack(
-        [np.asarray(Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR)) for plane in planes]
-    )
+def _report(who: str, said: str, on_error: str) -> None:
+    if on_error == "raise":
+        raise ValueError(f"{who}: {said}. Use on_error='nan' to go on without them.")
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in ("odkit", "sklearn"):
+        level, frame = level + 1, frame.f_back  # the warning points at who called the package, however deep we are
+    warnings.warn(f"{who}: features are NaN where {said}", UserWarning, stacklevel=level)

@@ -1,5 +1,6 @@
 """What named submodules of a network put out, taken by forward hooks that leave no trace."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -8,13 +9,16 @@ import torch
 
 __all__ = ["listening", "pooled"]
 
+_one_at_a_time = threading.RLock()  # hooks and modes belong to the model, which threads may share
+
 
 @contextmanager
 def listening(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[str, torch.Tensor]]:
-    """Inside the block the model is in evaluation mode and each call fills the yielded dict: layer -> output.
+    """Inside the block the model is in evaluation mode and one call fills the yielded dict: layer -> its output.
 
+    Outputs are copies: what comes behind a layer may write into its output (`ReLU(inplace=True)`, `out += x`).
     Afterwards, and after an exception too, the hooks are gone and every submodule is back in the mode it was in.
-    Clear the dict between calls: a layer that is called twice between two clearings is an error.
+    Threads take turns.
 
     Raises
     ------
@@ -22,7 +26,7 @@ def listening(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[st
         For a layer that the model does not have (the message lists those it has), a layer that is called twice, and
         an output that is no tensor.
     """
-    modules = dict(model.named_modules())
+    modules = dict(model.named_modules(remove_duplicate=False))  # a submodule may have two names
     unknown = [name for name in layers if name not in modules or name == ""]
     if unknown:
         known = [name for name in modules if name]
@@ -45,21 +49,22 @@ def listening(model: torch.nn.Module, layers: Sequence[str]) -> Iterator[dict[st
                     f"FeaturePyramid: layer {name!r} is called more than once in one pass, so its output is not one "
                     "level; name the submodules around it"
                 )
-            outputs[name] = output
+            outputs[name] = output.clone()
 
         return hook
 
-    modes = {module: module.training for module in model.modules()}
-    handles = []
-    try:
-        handles += [modules[name].register_forward_hook(record(name)) for name in dict.fromkeys(layers)]
-        model.eval()
-        yield outputs
-    finally:
-        for handle in handles:
-            handle.remove()
-        for module, training in modes.items():
-            module.training = training
+    with _one_at_a_time:
+        modes = {module: module.training for module in model.modules()}
+        handles = []
+        try:
+            handles += [modules[name].register_forward_hook(record(name)) for name in dict.fromkeys(layers)]
+            model.eval()
+            yield outputs
+        finally:
+            for handle in handles:
+                handle.remove()
+            for module, training in modes.items():
+                module.training = training
 
 
 def pooled(name: str, outputs: dict[str, torch.Tensor], pool: str | None, cells: int = 1) -> torch.Tensor:

@@ -89,6 +89,15 @@ def test_nothing_is_left_behind(net, images):
     assert all(parameter.grad is None for parameter in net.parameters())
 
 
+def test_a_first_layer_that_writes_into_its_input_leaves_the_callers_tensor_alone():
+    net = torch.nn.Sequential(torch.nn.ReLU(inplace=True), torch.nn.Conv2d(3, 2, 1))
+    x = torch.full((2, 3, 4, 4), -1.0)
+    pyramid = FeaturePyramid(net, ["1"])
+    pyramid.transform(x)
+    pyramid.step_down(x, lambda levels: [np.ones_like(level) for level in levels], 0.1)
+    assert (x == -1).all()
+
+
 def test_a_batch_size_changes_nothing(net, images):
     one, all_ = (FeaturePyramid(net, ["stem"], batch_size=size).transform(images)[0] for size in (1, 32))
     np.testing.assert_allclose(one, all_, rtol=1e-4, atol=1e-4)
@@ -101,6 +110,7 @@ def test_a_batch_size_changes_nothing(net, images):
         (["unused"], "'unused' is never called"),
         (["pair"], "puts out a tuple"),
         ([], "layers is empty"),
+        ([0], "names of submodules are needed"),
     ],
 )
 def test_wrong_layers_are_named(net, images, layers, message):
@@ -146,7 +156,7 @@ def test_grey_colour_and_alpha(net, images, tmp_path):
 
 def test_mixed_sizes(net, images):
     mixed = [images[0], images[1][:8]]
-    with pytest.raises(ValueError, match="different sizes, 8 x 10 and 12 x 10; give size="):
+    with pytest.raises(ValueError, match=r"different sizes, 8 x 10 \(image 1\) and 12 x 10 \(image 0\); give size="):
         FeaturePyramid(net, ["body"]).transform(mixed)
     assert FeaturePyramid(net, ["body"], size=16).transform(mixed)[0].shape == (2, 6)
     flat = np.full((1, 20, 30, 3), 77, np.uint8)
@@ -199,6 +209,10 @@ def test_empty_and_missing_folders(net, tmp_path):
         ({"pool": None, "output": "matrix"}, "needs pooled levels"),
         ({"size": (3,)}, "no pair"),
         ({"std": 0.0}, "std"),
+        ({"std": (0, 1, 1)}, r"std=\(0, 1, 1\) has a number that is not positive"),
+        ({"std": np.inf}, "std"),
+        ({"mean": np.nan}, "mean=nan; a finite number or three"),
+        ({"mean": (1, 2)}, r"mean=\[1, 2\]; a finite number or three"),
         ({"model": 3}, "torch.nn.Module"),
     ],
 )

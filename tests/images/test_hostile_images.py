@@ -58,7 +58,7 @@ def test_mixed_sizes_and_broken_files_are_named(spoiled):
     with pytest.raises(ValueError, match=r"03\.png cannot be read"):
         maps(size=(16, 12)).fit(spoiled)
     (spoiled / "03.png").unlink()
-    with pytest.raises(ValueError, match="different sizes, 16 x 12 and 20 x 20; give size="):
+    with pytest.raises(ValueError, match=r"sizes, 16 x 12 \(.*00\.png\) and 20 x 20 \(.*05\.png\); give size="):
         maps().fit(spoiled)
     assert maps(size=(16, 12)).fit(spoiled).n_samples_seen_ == 39
 
@@ -74,7 +74,7 @@ def test_a_broken_file_can_be_left_out(spoiled):
     assert LevelMahalanobis(fpr=0.1).fit([level[whole] for level in levels]).n_samples_seen_ == 39
     with (
         pytest.warns(UserWarning, match=r"03\.png"),
-        pytest.raises(ValueError, match="1 of 32 images of a batch are NaN or infinite, counted from 0 numbers 3;"),
+        pytest.raises(ValueError, match="images 3, counted from 0, are NaN or infinite"),
     ):
         maps(size=(16, 12), on_error="nan").fit(spoiled)
 

@@ -64,6 +64,30 @@ def test_a_step_is_the_sign_of_the_gradient(net, images):
     np.testing.assert_allclose(given[0], pyramid.transform(X)[0], rtol=1e-4, atol=1e-5)  # no slope, no step
 
 
+def test_a_slope_may_use_the_pyramid(net, images):
+    X = images[0][:4]
+    pyramid = FeaturePyramid(net, ["3"], mean=100, std=40, batch_size=2)
+    plain = pyramid.step_down(X, _ones, 1.0)
+    asking = pyramid.step_down(X, lambda levels: [np.ones_like(pyramid.transform(X[:2])[0])], 1.0)
+    np.testing.assert_array_equal(asking[0], plain[0])
+
+
+def test_layers_before_one_that_writes_in_place_have_their_gradient(images):
+    X = images[0][:3]
+    writing, plain = (
+        torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(inplace), torch.nn.Conv2d(4, 2, 3))
+        for inplace in (True, False)
+    )
+    plain.load_state_dict(writing.state_dict())
+    moved = [FeaturePyramid(n, ["0", "2"], mean=100, std=40).step_down(X, _ones, 5.0) for n in (writing, plain)]
+    for ours, expected in zip(*moved, strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-6)
+
+
+def _ones(levels):
+    return [np.ones_like(level) for level in levels]
+
+
 def test_scores_and_threshold_are_those_of_moved_images(net, images):
     X, y = images
     pyramid = FeaturePyramid(net, ["1", "3"], mean=100, std=50)

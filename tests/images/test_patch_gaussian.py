@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from odkit import model_file
 from odkit.images.patch_gaussian import PatchGaussian
@@ -142,8 +143,14 @@ def test_the_blur_is_the_plain_one(levels):
         ({}, lambda levels: levels[0], "list of levels"),
         ({}, lambda levels: [levels[0], levels[1][:9]], "levels have 130, 9 images"),
         ({}, lambda levels: [], "list of levels"),
-        ({}, lambda levels: [np.where(levels[0] > 3, np.nan, levels[0])], "features of .* images of a batch are NaN"),
+        ({}, lambda levels: [np.where(levels[0] > 3, np.nan, levels[0])], "features of images 0, .* NaN"),
+        ({}, lambda levels: [levels[0].astype(float) * 1e60], "features of images 0, .* infinite in float32"),
         ({"grid": 2}, lambda levels: levels, "grid=2 is no level; there are 2"),
+        ({"grid": (2,)}, lambda levels: levels, r"grid=\(2,\) is no pair"),
+        ({"grid": (0, 2)}, lambda levels: levels, r"grid=\(0, 2\) is no pair"),
+        ({"grid": (2.7, 2)}, lambda levels: levels, r"grid=\(2.7, 2\) is no pair"),
+        ({"output_size": (3,)}, lambda levels: levels, r"output_size=\(3,\) is no pair"),
+        ({"eps": 1e-20}, lambda levels: [np.repeat(levels[0][:, :1], 30, axis=1)], "not finite.*raise eps"),
         ({"image_score": ("top", 2.0)}, lambda levels: levels, "image_score: .* is no rule"),
         ({"eps": 0.0}, lambda levels: levels, "eps"),
     ],
@@ -151,6 +158,52 @@ def test_the_blur_is_the_plain_one(levels):
 def test_hostile_input_is_named(levels, options, given, message):
     with pytest.raises(ValueError, match=message):
         PatchGaussian(**options).fit(given(levels))
+
+
+def test_images_that_are_not_finite_have_their_number_in_the_input(levels):
+    detector = PatchGaussian(fpr=0.1).fit(levels)
+    spoiled = [level.copy() for level in levels]
+    spoiled[0][[40, 99], 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="features of images 40, counted from 0"):
+        detector.score_samples(spoiled)
+
+
+@pytest.mark.parametrize("given", [(2, 5, 30, 40), (9, 5, 1, 1)])
+@pytest.mark.filterwarnings("ignore:.*too few for a threshold")
+def test_a_fit_that_fails_leaves_no_model(levels, given):
+    detector = PatchGaussian(fpr=0.1, sigma=1).fit(levels)
+    other = [np.zeros(given)]
+    other[0][-1] = np.inf if given[0] > 2 else 1.0
+    with pytest.raises(ValueError, match=r"too few for a covariance|infinite"):
+        detector.fit(other)
+    for use in (detector.score_samples, detector.mask):
+        with pytest.raises(NotFittedError):
+            use(other)
+    assert detector.partial_fit(levels).n_samples_seen_ == 130
+
+
+def test_a_block_that_fails_changes_nothing(levels):
+    detector = PatchGaussian(fpr=0.1, sigma=1).fit(levels)
+    state = pickle.dumps(detector.__dict__)
+    for bad, message in [([levels[0][:3], levels[1][:3] * np.inf], "NaN"), ([levels[0], levels[0]], "were fitted")]:
+        with pytest.raises(ValueError, match=message):
+            detector.partial_fit(bad)
+    with pytest.raises(UserWarning, match="too few"):  # a warning that is an error comes before the model changes
+        detector.partial_fit(part(levels, slice(0, 1)))
+    assert pickle.dumps(detector.__dict__) == state
+
+
+@pytest.mark.parametrize(
+    "change", [{"eps": 1.0}, {"n_channels": 3}, {"grid": (2, 2)}, {"output_size": (9, 9)}, {"random_state": 5}], ids=str
+)
+def test_learning_on_refuses_what_was_changed(levels, change, tmp_path):
+    detector = PatchGaussian(fpr=0.1).partial_fit(levels)
+    model_file.save(detector, tmp_path / "a.odkit")
+    for one in (detector, model_file.load(tmp_path / "a.odkit")):
+        one.set_params(**change)
+        with pytest.raises(ValueError, match=f"{next(iter(change))} was .* set it back, or start afresh with fit"):
+            one.partial_fit(levels)
+        assert one.fit(levels).n_samples_seen_ == 130
 
 
 def test_another_size_than_the_fitted_one_is_an_error(levels):

@@ -141,11 +141,6 @@ class ClassConditionalGaussian(OpenSet):
 
         return self._normalised(self._beside(self.extractor.step_down(X, slope, self.input_step), reset=False))
 
-    def _beside(self, levels: Any, *, reset: bool) -> NDArray[np.float64]:
-        """The levels of an extractor as one validated matrix."""
-        rows = np.concatenate(levels, axis=1) if isinstance(levels, list) else levels
-        return super()._samples(rows, reset=reset)
-
     def _normalised(self, Z: NDArray) -> NDArray:
         if self.normalize is None:
             return Z
@@ -185,7 +180,9 @@ class ClassConditionalGaussian(OpenSet):
         return [self._level(Z - means[numbers])]
 
     def _level(self, Z: NDArray) -> level.Level:
-        return level.fit(kernels.on(self.device), {"rows": np.ascontiguousarray(Z)}, shrinkage=self.shrinkage)
+        k = kernels.on(self.device)
+        state = level.gather(k, np.ascontiguousarray(Z), diagonal=self.shrinkage == "diag")
+        return level.fit(k, state, shrinkage=self.shrinkage)
 
     def _check_state(self) -> None:
         self._check_means(len(self.classes_))

@@ -33,13 +33,13 @@ class LatentGMM(OpenSet):
     Parameters
     ----------
     encoder : transformer, callable or None, default=None
-        Turns samples into rows: `SparseWaferEncoder()`, a `FeaturePyramid(..., output="matrix")`, any function. None:
-        X are the latents.
+        Turns samples into rows: `SparseWaferEncoder()`, a `FeaturePyramid`, whose levels are put side by side, any
+        function, or a `torch.nn.Module`, which runs in evaluation mode on all samples at once. None: X are the latents.
     components : "per_class" or int >= 1, default="per_class"
         One Gaussian per class, shrunk, without EM; or so many, fitted by EM to all rows together.
     covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
         "per_class" knows the first two.
-    shrinkage : as in `Mahalanobis`, default="ledoit_wolf"
+    shrinkage : as in `Mahalanobis`, but for "empirical" and "diag", default="ledoit_wolf"
         Of "per_class".
     reg_covar : float >= 0, default=1e-3
         Added to the variances of EM.
@@ -125,6 +125,8 @@ class LatentGMM(OpenSet):
         """The latents of samples, shape (n_samples, n_latents)."""
         if self.encoder_ is None:
             return X
+        if hasattr(self.encoder_, "named_modules"):
+            return _evaluated(self.encoder_, X)
         return self.encoder_.transform(X) if hasattr(self.encoder_, "transform") else self.encoder_(X)
 
     def _fit_encoder(self, X: Any, y: NDArray) -> None:
@@ -144,7 +146,7 @@ class LatentGMM(OpenSet):
         return super()._samples(X, reset=reset) if self.encoder is None else X
 
     def _encoded(self, X: Any, *, reset: bool) -> NDArray:
-        return X if self.encoder is None else super()._samples(self.latents(X), reset=reset)
+        return X if self.encoder is None else self._beside(self.latents(X), reset=reset)
 
     def _fit_classes(self, Z: NDArray, numbers: NDArray) -> None:
         if self.components == "per_class":
@@ -208,7 +210,7 @@ class LatentGMM(OpenSet):
         """log weight + log density of each row under each component, (n, K)."""
         k = kernels.on(self.device)
         if self.components != "per_class":
-            return k.numpy(k.mixture.log_densities(k.array(Z), *(k.array(part) for part in self._model)))
+            return k.numpy(k.mixture.log_densities(k.array(Z), *(k.state(part) for part in self._model)))
         out = np.empty((len(Z), len(self.means_)))
         for number, (weight, mean) in enumerate(zip(self.weights_, self.means_, strict=True)):
             one = self._model[number if self.covariance_type == "full" else 0]
@@ -224,3 +226,14 @@ class LatentGMM(OpenSet):
         joint = self._joint(Z)
         posterior = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
         return (posterior @ self.class_shares_).argmax(axis=1)
+
+
+def _evaluated(model: Any, X: Any) -> Any:
+    """What a torch module makes of X, its mode and statistics being as before."""
+    import torch
+
+    from odkit.nets.hooks import listening
+
+    with torch.no_grad(), listening(model, []):
+        rows = model(X)
+    return rows.cpu().numpy() if isinstance(rows, torch.Tensor) else rows

@@ -12,7 +12,9 @@ from sklearn.utils import check_random_state, column_or_1d
 from odkit._sklearn import Interval, check_is_fitted, fit_context
 from odkit.base import Detector
 from odkit.false_alarms import warn_of_few
+from odkit.images.labels import known_classes
 from odkit.images.reading import find_images
+from odkit.kernels import level
 from odkit.kernels.cpu import quantiles
 
 __all__ = ["OpenSet", "take"]
@@ -26,6 +28,8 @@ class OpenSet(Detector):
     a threshold on rows that were fitted would reject far too much.
     """
 
+    shrinkage: Any
+    reject_label: Any
     classes_: NDArray
     means_: NDArray[np.float64]
     _parameter_constraints: dict = {
@@ -36,26 +40,39 @@ class OpenSet(Detector):
         "random_state": ["random_state"],
     }
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "offset_")
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Learn the known classes y (n_samples,) of X; without y all rows are one class."""
+        self._forget()  # a fit that fails leaves no model, rather than parts of two
+        who = type(self).__name__
+        level.check_options(who, self.shrinkage, None)
         X = self._samples(_listed(X), reset=True)
         y = np.zeros(len(X), np.int64) if y is None else column_or_1d(y, warn=False)
         if len(y) != len(X):
-            raise ValueError(f"{type(self).__name__}: X has {len(X)} samples and y {len(y)}; give one label each")
-        self.classes_, numbers = np.unique(y, return_inverse=True)
+            raise ValueError(f"{who}: X has {len(X)} samples and y {len(y)}; give one label each")
+        self.classes_, numbers = known_classes(y, who)
+        if np.ndim(self.reject_label) > 0 or self.reject_label in self.classes_.tolist():
+            raise ValueError(
+                f"{who}: reject_label={self.reject_label!r} must be one value and none of the classes "
+                f"{', '.join(map(repr, self.classes_.tolist()[:5]))}, or nobody could tell rejected rows"
+            )
         fitted, held_out = self._split(numbers)
         self._fit_encoder(take(X, fitted), y[fitted])
-        Z = self._encoded(X, reset=True)
+        Z = self._one_each(self._encoded(X, reset=True), X)
         self._fit_classes(Z[fitted], numbers[fitted])
-        warn_of_few(
-            type(self).__name__,
-            len(held_out),
-            "held-out rows",
-            self.fpr,
-            "Raise fpr, calibration_fraction, or give more rows.",
-        )
-        self.offset_ = -quantiles.conformal_quantile(-self._score(self._calibration(X, Z, held_out)), self.fpr)
+        few = "Raise fpr, calibration_fraction, or give more rows."
+        warn_of_few(who, len(held_out), "held-out rows", self.fpr, few)
+        scores = self._score(self._calibration(X, Z, held_out))
+        offset = -quantiles.conformal_quantile(-scores, self.fpr)
+        if not np.isfinite(scores).all():
+            raise ValueError(
+                f"{who}: scores of held-out rows are not finite, so that the threshold would be {offset}; rescale "
+                "columns of huge or tiny numbers"
+            )
+        self.offset_ = offset
         return self
 
     def score_samples(self, X: Any) -> NDArray[np.float64]:
@@ -89,7 +106,20 @@ class OpenSet(Detector):
             raise ValueError(f"{type(self).__name__}: means_ must be finite and of shape {shape}")
 
     def _rows(self, X: Any) -> NDArray:
-        return self._encoded(self._samples(_listed(X), reset=False), reset=False)
+        X = self._samples(_listed(X), reset=False)
+        return self._one_each(self._encoded(X, reset=False), X)
+
+    def _beside(self, levels: Any, *, reset: bool) -> NDArray[np.float64]:
+        """The levels of an extractor as one validated matrix."""
+        if isinstance(levels, list) and any(np.ndim(part) > 2 for part in levels):
+            raise ValueError(f"{type(self).__name__}: maps were given and rows are needed; pool the levels, pool='avg'")
+        rows = np.concatenate(levels, axis=1) if isinstance(levels, list) else levels
+        return OpenSet._samples(self, rows, reset=reset)
+
+    def _one_each(self, Z: NDArray, X: Any) -> NDArray:
+        if len(Z) != len(X):
+            raise ValueError(f"{type(self).__name__}: {len(Z)} rows came out of {len(X)} samples; give one row each")
+        return Z
 
     def _calibration(self, X: Any, Z: NDArray, held_out: NDArray) -> NDArray:
         """The held-out rows as `_rows` gives them; Z holds those of all samples."""

@@ -9,9 +9,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import Tags, check_random_state, column_or_1d
 
 from odkit._sklearn import Interval, check_is_fitted, fit_context
+from odkit.images.labels import known_classes
 
 __all__ = ["SparseWaferEncoder"]
 
@@ -116,6 +117,9 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
         tags.target_tags.required = True
         return tags
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "state_")
+
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Sequence[ArrayLike], y: ArrayLike) -> Self:
         """Train on maps X, a sequence of integer arrays (n_defects, 2) of (row, column), with their patterns y."""
@@ -124,15 +128,17 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
         from odkit.nets.sparse import SparseClassifier, Trainee, prepare
         from odkit.nets.training import train
 
+        self.__dict__.pop("state_", None)  # a fit that fails leaves no model, rather than parts of two
         if len(self.channels) != len(self.pools) or not self.channels or min(*self.channels, *self.pools) < 1:
             raise ValueError(
                 f"SparseWaferEncoder: channels={self.channels!r} and pools={self.pools!r}; as many of both are "
                 "needed, all positive"
             )
         maps = self._checked(X)
-        self.classes_, numbers = np.unique(np.asarray(y), return_inverse=True)
-        if len(numbers) != len(maps):
-            raise ValueError(f"SparseWaferEncoder: {len(maps)} maps were given with {len(numbers)} patterns")
+        patterns = column_or_1d(y, warn=False)
+        if len(patterns) != len(maps):
+            raise ValueError(f"SparseWaferEncoder: {len(maps)} maps were given with {len(patterns)} patterns")
+        self.classes_, numbers = known_classes(patterns, "SparseWaferEncoder")
         if len(self.classes_) < 2:
             raise ValueError("SparseWaferEncoder: one pattern only; a classifier needs two or more")
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
@@ -174,7 +180,7 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
 
         from odkit.nets.sparse import SparseClassifier, prepare
 
-        network = SparseClassifier(self.channels, self.latent, len(self.classes_))
+        network = SparseClassifier(self.channels, self.latent, len(self.classes_), torch.Generator())
         network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in self.state_.items()})
         network.eval()
         images = prepare(self._checked(X), self.size, self.pools)

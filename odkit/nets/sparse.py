@@ -55,7 +55,7 @@ class SubmanifoldConvolution(nn.Module):
     3 (dy + 1) + dx + 1 being the neighbour at (y + dy, x + dx).
     """
 
-    def __init__(self, n_in: int, n_out: int, generator: torch.Generator | None = None) -> None:
+    def __init__(self, n_in: int, n_out: int, generator: torch.Generator) -> None:
         super().__init__()
         bound = (2 / (9 * n_in)) ** 0.5
         self.weight = nn.Parameter(torch.randn(9, n_in, n_out, generator=generator) * bound)
@@ -144,17 +144,18 @@ def prepare(maps: Sequence[NDArray[np.int64]], size: int, pools: Sequence[int]) 
 
 
 class SparseClassifier(nn.Module):
-    """Stages of convolution, normalisation over sites, ReLU and max-pooling; a last convolution, an average, a head."""
+    """Stages of convolution, normalisation over sites, ReLU and max-pooling; a last convolution, an average, a head.
 
-    def __init__(
-        self, channels: Sequence[int], latent: int, n_classes: int, generator: torch.Generator | None = None
-    ) -> None:
+    All weights come from `generator`: torch's global one is left alone.
+    """
+
+    def __init__(self, channels: Sequence[int], latent: int, n_classes: int, generator: torch.Generator) -> None:
         super().__init__()
         widths = [0, *channels, latent]
         pairs = list(pairwise(widths))
         self.convolutions = nn.ModuleList(SubmanifoldConvolution(a + 1, b, generator) for a, b in pairs)
         self.norms = nn.ModuleList(nn.BatchNorm1d(b) for _, b in pairs)
-        self.head = nn.Linear(latent, n_classes)
+        self.head = nn.utils.skip_init(nn.Linear, latent, n_classes)
         bound = latent**-0.5
         for parameter in self.head.parameters():
             parameter.data.uniform_(-bound, bound, generator=generator)

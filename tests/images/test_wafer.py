@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 pytest.importorskip("torch")
 
@@ -44,6 +45,23 @@ def test_laws(wafers, encoder):
     assert not np.allclose(other.transform(maps), latents)
 
 
+def test_the_global_generator_is_left_alone(wafers, encoder):
+    import torch
+
+    state = torch.random.get_rng_state()
+    encoder.transform(wafers.maps[:3])
+    clone(encoder).set_params(epochs=1).fit(*wafers)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_a_fit_that_fails_leaves_no_model(wafers, encoder):
+    fitted = pickle.loads(pickle.dumps(encoder))
+    with pytest.raises(ValueError, match="one pattern only"):
+        fitted.fit(wafers.maps, ["new"] * len(wafers.maps))
+    with pytest.raises(NotFittedError):
+        fitted.predict_class(wafers.maps)
+
+
 def test_order_and_duplicates_do_not_matter(wafers, encoder):
     maps = wafers.maps[:6]
     rng = np.random.default_rng(0)
@@ -77,6 +95,8 @@ def test_hostile_maps_are_named(encoder, maps, message):
         ({"pools": (4,)}, None, "as many of both"),
         ({"channels": (4, 0), "pools": (2, 2)}, None, "all positive"),
         ({"epochs": 0}, None, "epochs"),
+        ({}, np.r_[np.zeros(36), np.full(36, np.nan)], "labels y with nan, which is no class"),
+        ({}, ["a"] * 36 + [None] * 36, "labels y of kinds NoneType, str"),
     ],
 )
 def test_hostile_training_is_named(wafers, options, y, message):

@@ -51,6 +51,8 @@ def overlay(
         )
     if not np.isfinite(scores).all():
         raise ValueError("overlay: the map is not finite")
+    if not np.isfinite([threshold, threshold if top is None else top]).all():
+        raise ValueError(f"overlay: threshold={threshold!r} and top={top!r}; finite numbers are needed")
     if not 0 < strength <= 1:
         raise ValueError(f"overlay: strength={strength!r}; a number in (0, 1] is allowed")
     ceiling = max(float(scores.max()), threshold) if top is None else top
@@ -91,6 +93,14 @@ def gallery(
     PIL.Image.Image
     """
     pictures = [[np.asarray(picture) for picture in row] for row in rows]
+    for picture in (picture for row in pictures for picture in row):
+        if picture.dtype != np.uint8 or picture.ndim not in (2, 3) or picture.shape[2:] not in ((), (3,)):
+            raise ValueError(
+                f"gallery: a picture has shape {picture.shape} and dtype {picture.dtype}; uint8 (height, width) or "
+                "(height, width, 3) is needed, such as overlay gives"
+            )
+    if scale < 1:
+        raise ValueError(f"gallery: scale={scale!r}; a whole number from 1 on is allowed")
     sizes = {picture.shape[:2] for row in pictures for picture in row}
     if len(sizes) != 1 or len({len(row) for row in pictures}) != 1:
         raise ValueError(

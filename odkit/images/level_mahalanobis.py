@@ -1,7 +1,6 @@
 """Sum of Mahalanobis distances over levels of features (Rippel, Mertens and Merhof, ICPR 2020)."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -180,17 +179,35 @@ class LevelMahalanobis(FalseAlarms):
 
     def _validate(self, X: Any, *, reset: bool) -> NDArray:
         """Levels side by side; fixes `widths_` at a fit."""
-        widths = None if self.widths is None else tuple(int(width) for width in self.widths)
+        widths = None if self.widths is None else tuple(np.asarray(self.widths).tolist())
+        if widths is not None and not all(isinstance(width, int) and width > 0 for width in widths):
+            raise ValueError(
+                f"LevelMahalanobis: widths={self.widths!r}; positive whole numbers are needed, one a level"
+            )
+        parts = X if isinstance(X, list | tuple) else [X]
+        if any(np.ndim(part) == 4 for part in parts):
+            raise ValueError(
+                "LevelMahalanobis: maps (n, channels, height, width) were given; rows are needed: pool the levels, "
+                "pool='avg', or take PatchGaussian"
+            )
         if isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(part) == 2 for part in X):
             expected, by = (widths, "widths") if reset else (self.widths_, "the fit")
             X, widths = side_by_side(X, expected, by, "LevelMahalanobis")
         checked = super()._validate(X, reset=reset)
         if reset:
             widths = (checked.shape[1],) if widths is None else widths
-            if sum(widths) != checked.shape[1] or not all(isinstance(w, Integral) and w > 0 for w in widths):
+            if sum(widths) != checked.shape[1]:
                 raise ValueError(f"LevelMahalanobis: widths={widths} do not cut n_features={checked.shape[1]} columns")
             self.widths_ = widths
         return checked
+
+    def _validate_params(self) -> None:
+        if self.threshold == "chi2":
+            raise ValueError(
+                "LevelMahalanobis: threshold='chi2' is a law of one squared distance and not of sums of distances; "
+                "take 'auto', 'loo', 'split', 'gamma' or 'prequential', or Mahalanobis for a single level"
+            )
+        super()._validate_params()
 
     def _start(self) -> None:
         level.check_options("LevelMahalanobis", self.shrinkage, self.subspace)

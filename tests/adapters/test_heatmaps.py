@@ -54,6 +54,9 @@ def test_a_gallery_is_laid_out_in_rows(tmp_path):
         ({"anomaly_map": np.full((3, 3), np.nan)}, "not finite"),
         ({"strength": 0}, "strength"),
         ({"top": 0.5}, "below threshold"),
+        ({"threshold": np.nan}, "threshold=nan"),
+        ({"threshold": np.inf}, "threshold=inf"),
+        ({"top": np.inf}, "top=inf"),
     ],
 )
 def test_hostile_input_is_named(change, message):
@@ -68,6 +71,9 @@ def test_hostile_galleries_are_named():
         ([[a, b]], {}, "one size"),
         ([[a], [a, a]], {}, "equally many"),
         ([[a]], {"titles": ["x", "y"]}, "2 titles for 1 columns"),
+        ([[a, a / 2]], {}, "dtype float64; uint8"),
+        ([[np.zeros((5, 7, 4), np.uint8)]], {}, r"shape \(5, 7, 4\)"),
+        ([[a]], {"scale": 0}, "scale=0"),
     ]:
         with pytest.raises(ValueError, match=message):
             gallery(rows, **options)

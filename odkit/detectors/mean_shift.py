@@ -11,7 +11,7 @@ from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.kernels.cpu.mean_shift import mean_shift_distance
-from odkit.kernels.cpu.scaling import column_scales
+from odkit.kernels.cpu.scaling import column_scales, scales_fit
 
 __all__ = ["MeanShift"]
 
@@ -22,15 +22,20 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     Every row moves to the mean of its nearest rows, all rows at once, `n_passes` times: outliers are drawn into the
     mass, inliers stay. Assumes comparable columns (hence `scaling`) and outliers that are fewer in one place than
     `n_neighbors`. It fails on clumps of outliers larger than that, which move nowhere, and where inliers at the rim of
-    the data move as far as outliers do.
+    the data move as far as outliers do. Among whole or rounded numbers many rows are equally far, and ties go to the
+    first row: the scores then depend on the order of the training rows (rank correlation of two orders .97 on 500 rows
+    of three digits, .91 on 400 counts in one column, 1 without ties).
 
     Parameters
     ----------
     n_neighbors : int, default=20
-        Rows averaged, the row itself among them; at least 1, cut to the number of training rows.
+        Rows averaged; at least 1, cut to the number of training rows (less one where the row itself does not count).
     n_passes : int, default=3
     statistic : {"mean", "medoid"}, default="mean"
         "medoid" moves to the neighbour with the least summed Manhattan distance to the others, a row that exists.
+    self_counted : bool, default=True
+        A row is one of its own neighbours. False: a row is averaged over others only, so that a lone outlier moves all
+        the way; a new row that equals a training row passes that one over.
     scaling : {"standard", "robust", None}, default="standard"
         Mean and standard deviation; median and IQR / 1.349; none. A constant column has the scale 1.
     contamination : float in (0, 0.5] or 'auto', default=0.1
@@ -46,6 +51,8 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         The training rows, scaled, before each pass. A new row is carried along them and never moves them.
     n_neighbors_ : int
         Rows averaged after the cut.
+    statistic_, self_counted_ : str and bool
+        The parameters of the fit, which `references_` go with.
     location_, scale_ : ndarrays of shape (n_features,)
     offset_ : float
         Threshold on `score_samples`, by `contamination`.
@@ -54,11 +61,11 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     -----
     **Score:** minus the distance moved, in scaled units, at most 0.
     **Cost:** fit and score O(n_passes) searches: pruned boxes up to 12 columns, matrix products above; memory
-    O(n_passes n d).
+    O(n (n_passes d + n_neighbors)), and O(n_neighbors) a row scored.
     **Source:** Yang, Rahardja and Franti, sections 3.1 and 3.2. The neighbours of all rows are taken before any row
-    moves, a row counts as its own neighbour, ties go to the first row, and a new row is averaged by the same rule, so
-    that a training row scores what it scored in the fit, bit for bit; the authors' code adds the new row to its
-    k - 1 neighbours, which counts a training row twice.
+    moves, a row counts as its own neighbour (`self_counted`), ties go to the first row, and a new row is averaged by
+    the same rule, so that a training row scores what it scored in the fit, bit for bit; the authors' code adds the new
+    row to its k - 1 neighbours, which counts a training row twice.
 
     Examples
     --------
@@ -77,6 +84,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "n_passes": [Interval(Integral, 1, None, closed="left")],
         "statistic": [StrOptions({"mean", "medoid"})],
+        "self_counted": ["boolean"],
         "scaling": [StrOptions({"standard", "robust"}), None],
         "device": [str, None],
         "n_jobs": [Integral, None],
@@ -88,6 +96,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         n_neighbors: int = 20,
         n_passes: int = 3,
         statistic: str = "mean",
+        self_counted: bool = True,
         scaling: str | None = "standard",
         contamination: float | str = 0.1,
         device: str | None = "cpu",
@@ -96,6 +105,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         self.n_neighbors = n_neighbors
         self.n_passes = n_passes
         self.statistic = statistic
+        self.self_counted = self_counted
         self.scaling = scaling
         self.contamination = contamination
         self.device = device
@@ -109,9 +119,17 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         """Fit, and the scaled training rows before the first and after the last pass."""
         X = X.astype(np.float64, copy=False)
         self.location_, self.scale_, _ = column_scales(X, self.scaling)
-        self.n_neighbors_ = min(self.n_neighbors, len(X))
+        self.statistic_, self.self_counted_ = self.statistic, bool(self.self_counted)
+        self.n_neighbors_ = min(self.n_neighbors, len(X) - (not self.self_counted_))
+        if self.n_neighbors_ == 0:
+            raise ValueError("MeanShift: n_samples = 1, but self_counted=False needs at least 2 rows. Give more rows.")
         passes = [(X - self.location_) / self.scale_]
         for _ in range(self.n_passes):
+            if not np.isfinite(passes[-1]).all():  # a distance that is no number would leave neighbours unfound
+                raise ValueError(
+                    f"MeanShift: means of the training rows overflow (largest value {np.abs(X).max():g}). Rescale the "
+                    "columns."
+                )
             passes.append(self._pass(passes[-1], passes[-1]))
         self.references_ = np.stack(passes[:-1])
         self.references_.flags.writeable = False
@@ -123,11 +141,14 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     def _check_state(self) -> None:
         """Before a model from a file meets compiled code, which checks no bounds."""
         n_passes, n, d = np.shape(self.references_) if np.ndim(self.references_) == 3 else (0, 0, 0)
-        fine = n_passes > 0 and 1 <= self.n_neighbors_ <= n and d == self.n_features_in_
+        fine = n_passes > 0 and 1 <= self.n_neighbors_ <= n - (not self.self_counted_) and d == self.n_features_in_
+        fine = fine and self.statistic_ in ("mean", "medoid") and isinstance(self.self_counted_, bool)
+        fine = fine and scales_fit(self.location_, self.scale_, d)
         if not fine or self.references_.dtype != np.float64 or not np.isfinite(self.references_).all():
             raise ValueError(
-                f"MeanShift: references_ of shape {np.shape(self.references_)} do not fit n_neighbors_="
-                f"{self.n_neighbors_} and {self.n_features_in_} columns, or are not finite float64 numbers."
+                f"MeanShift: references_ of shape {np.shape(self.references_)}, location_ and scale_ do not fit "
+                f"n_neighbors_={self.n_neighbors_}, statistic_={self.statistic_!r}, self_counted_={self.self_counted_} "
+                f"and {self.n_features_in_} columns, or are not finite float64 numbers."
             )
 
     def _shift(self, X: NDArray) -> tuple[NDArray, NDArray]:
@@ -140,8 +161,8 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     def _pass(self, queries: NDArray, rows: NDArray) -> NDArray:
         k = kernels.on(self.device)
         n_jobs = joblib.effective_n_jobs(self.n_jobs)
-        moved = k.mean_shift.shift(k.array(queries), k.array(rows), self.n_neighbors_, self.statistic, n_jobs)
-        return np.asarray(k.numpy(moved))
+        rule = self.n_neighbors_, self.statistic_, n_jobs, self.self_counted_
+        return np.asarray(k.numpy(k.mean_shift.shift(k.array(queries), k.array(rows), *rule)))
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """Where the passes carry the rows, shape (n_samples, n_features), in the units of X."""

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from odkit import MeanShift, anomaly_score
+from tests.devices import TWINS
 
 HAND = np.array([[0.0], [1.0], [3.0], [10.0]])
 
@@ -99,14 +100,14 @@ def test_explanations_sum_to_the_distance(X):
     np.testing.assert_array_equal(detector.expected(X), detector.transform(X))
 
 
-def test_the_devices_and_threads_agree(X):
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_devices_and_threads_agree(X, device):
     for statistic in ("mean", "medoid"):
         cpu = MeanShift(statistic=statistic).fit(X)
         np.testing.assert_array_equal(
             MeanShift(statistic=statistic, n_jobs=2).fit(X).score_samples(X), cpu.score_samples(X)
         )
-        torch = MeanShift(statistic=statistic, device="torch").fit(X)
+        torch = MeanShift(statistic=statistic, device=device).fit(X)
         np.testing.assert_allclose(torch.references_, cpu.references_, rtol=1e-10, atol=1e-12)
         np.testing.assert_allclose(torch.score_samples(X), cpu.score_samples(X), rtol=1e-9, atol=1e-12)
 
@@ -117,7 +118,8 @@ def test_a_state_that_compiled_code_must_not_meet_is_refused(X):
     for name, value in (
         ("n_neighbors_", 159), ("n_neighbors_", 0), ("references_", detector.references_[:, :, :3]),
         ("references_", detector.references_[0]), ("references_", detector.references_[:, :3]),
-        ("references_", detector.references_.astype(np.float32)),
+        ("references_", detector.references_.astype(np.float32)), ("statistic_", "mode"), ("self_counted_", None),
+        ("scale_", detector.scale_ * 0), ("location_", detector.location_[:2]),
     ):  # fmt: skip
         spoiled = MeanShift(n_neighbors=5).fit(X)
         setattr(spoiled, name, value)
@@ -132,6 +134,85 @@ def test_wrong_parameters_are_named_with_their_value(X, wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"'{name}'.*{value}"):
         MeanShift(**wrong).fit(X)
+
+
+# --- the row itself left out
+
+
+def others(queries, rows, k, statistic):
+    """By loops: of k + 1 neighbours one that equals the query is passed over, or else the last by (distance, row)."""
+    out = []
+    for query in queries:
+        order = sorted(range(len(rows)), key=lambda i: (((rows[i] - query) ** 2).sum(), i))[: k + 1]
+        equal = [i for i in sorted(order) if (rows[i] == query).all()]
+        order.remove(equal[0] if equal else order[-1])
+        near = rows[sorted(order)]
+        cost = np.abs(near[:, None] - near[None]).sum(axis=(1, 2))
+        out.append(near.mean(axis=0) if statistic == "mean" else near[cost.argmin()])
+    return np.array(out)
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch"])
+@pytest.mark.parametrize("statistic", ["mean", "medoid"])
+def test_without_itself_a_row_moves_to_the_others(X, statistic, device):
+    if device == "torch":
+        pytest.importorskip("torch")
+    rows = np.vstack([X, X[:3]])  # three of them twice
+    queries = np.vstack([rows[::5], rows[:7] + 0.1])
+    detector = MeanShift(
+        n_neighbors=6, n_passes=2, statistic=statistic, self_counted=False, scaling=None, device=device
+    ).fit(rows)
+    first, second = others(rows, rows, 6, statistic), others(queries, rows, 6, statistic)
+    np.testing.assert_allclose(detector.references_[1], first, rtol=1e-12)
+    np.testing.assert_allclose(detector.transform(queries), others(second, first, 6, statistic), rtol=1e-12)
+
+
+def test_without_itself_the_hand_worked_example():
+    detector = MeanShift(n_neighbors=1, n_passes=1, self_counted=False, scaling=None).fit(HAND)
+    assert detector.transform(HAND).ravel().tolist() == [1, 0, 1, 3]  # to the nearest other
+    assert detector.transform([[4], [12]]).ravel().tolist() == [3, 10]  # a new row has no copy to pass over
+    with pytest.raises(ValueError, match=r"MeanShift: n_samples = 1, but self_counted=False needs at least 2"):
+        MeanShift(self_counted=False).fit(HAND[:1])
+    assert MeanShift(self_counted=False).fit(HAND).n_neighbors_ == 3
+
+
+@pytest.mark.parametrize("statistic", ["mean", "medoid"])
+def test_without_itself_a_training_row_scores_what_it_scored_in_the_fit(X, statistic):
+    rows = np.vstack([X, X[:40]]).round(1)
+    detector = MeanShift(n_neighbors=7, statistic=statistic, self_counted=False)
+    trained = -detector._fit_score(rows)
+    np.testing.assert_array_equal(anomaly_score(detector.fit(rows), rows), trained)
+
+
+@pytest.mark.parametrize("changed", [{"statistic": "medoid"}, {"self_counted": False}, {"n_neighbors": 3}])
+def test_parameters_set_after_the_fit_are_those_of_the_next_one(X, changed):
+    detector = MeanShift().fit(X)
+    scores = detector.score_samples(X)
+    detector.set_params(**changed)
+    np.testing.assert_array_equal(detector.score_samples(X), scores)
+
+
+# --- huge and tiny numbers
+
+
+@pytest.mark.parametrize("d", [4, 20])
+def test_a_huge_row_changes_no_other_and_is_an_outlier(d):
+    X = np.random.default_rng(0).normal(size=(600, d))
+    detector = MeanShift(n_neighbors=5).fit(X)
+    for huge in (1e22, 1e200, 1e308):
+        queries = X[:100] + 0.1
+        queries[7, 3] = huge
+        with np.errstate(over="ignore"):
+            together = detector.score_samples(queries)
+        np.testing.assert_array_equal(np.delete(together, 7), detector.score_samples(np.delete(queries, 7, axis=0)))
+        assert together[7] < detector.offset_
+
+
+def test_training_rows_whose_means_overflow_are_refused():
+    X = np.full((30, 20), 1.7e308)
+    X[::2, 0] = 1.6e308
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="MeanShift: means of the training rows overflow"):
+        MeanShift(scaling=None, n_neighbors=30).fit(X)
 
 
 # --- real data: deterministic anchors

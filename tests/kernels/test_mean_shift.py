@@ -13,6 +13,7 @@ from odkit import kernels
 from odkit.kernels.cpu import mean_shift
 from odkit.kernels.cpu import mean_shift_jit as jit
 from tests import naive
+from tests.devices import DEVICES
 
 SEARCHES = {
     "sorting": mean_shift._by_sorting,
@@ -44,6 +45,10 @@ def tables():
         "far from 0": (grid[:25] + 1e12, grid + 1e12, 5),
         "outlier in the rows": (plain[:25], np.vstack([plain, [[1e30, -1e30, 0.0]]]), 5),
         "outlier in the queries": (np.array([[1e30, 0.0, 0.0], [0.0, 0.0, 0.0]]), plain, 5),
+        "bounds underflow": (np.vstack([np.eye(17)[:1] * 1e22, wide[:20] + 0.1]), wide, 7),
+        "no bounds, tiny": (wide[:20] * 1e-200, wide * 1e-200, 5),
+        "no bounds, subnormal": (wide[:20] * 1e-310, wide * 1e-310, 5),
+        "no bounds, infinite": (np.vstack([np.full((1, 17), np.inf), wide[:20]]), wide, 5),
         "all equal": (np.ones((5, 2)), np.ones((200, 2)), 3),
         "every row": (plain[:20], plain[:150], 150),
         "one row": (plain[:5], plain[:1], 1),
@@ -81,11 +86,9 @@ def test_large_searches_agree(d):
 
 
 @pytest.mark.parametrize("statistic", ["mean", "medoid"])
-@pytest.mark.parametrize("device", ["cpu", "torch"])
+@pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("case", tables())
 def test_the_shift_equals_the_loops(case, device, statistic):
-    if device == "torch":
-        pytest.importorskip("torch")
     queries, rows, k = tables()[case]
     queries, rows, k = queries[:12], rows[:120], min(k, 8, len(rows))
     backend = kernels.on(device)

@@ -20,10 +20,16 @@ GROUP = 64  # queries that walk through the leaves together
 FEW = 16  # queries that are answered before leaves are built or products are worth it
 BLOCK, TILE = 256, 2048  # queries and rows per screened product: 2 MiB of float32
 NUMPY_BLOCK = 1 << 20  # float64 numbers of scratch in the numpy search: 8 MiB
+LEAST_REACH = 2.0**-500  # numbers whose squares float64 holds, as those of their inverses
 
 
 def shift(
-    queries: NDArray, rows: NDArray, n_neighbors: int, statistic: str = "mean", n_jobs: int = 1
+    queries: NDArray,
+    rows: NDArray,
+    n_neighbors: int,
+    statistic: str = "mean",
+    n_jobs: int = 1,
+    self_counted: bool = True,
 ) -> NDArray[np.float64]:
     """Move each query to the mean or the medoid of its nearest rows.
 
@@ -31,13 +37,15 @@ def shift(
     ----------
     queries : ndarray of shape (m, d), float64
     rows : ndarray of shape (n, d), float64
-    n_neighbors : int in [1, n]
-        A query that is itself one of the rows counts as its own neighbour.
+    n_neighbors : int in [1, n], or in [1, n - 1] with self_counted=False
     statistic : {"mean", "medoid"}
         The medoid is the neighbour with the least summed Manhattan distance to the others, the first by row of those
         that tie.
     n_jobs : int
         Threads.
+    self_counted : bool
+        A query that is itself one of the rows counts as its own neighbour. False: one row that equals the query is
+        passed over, so that a row of the fit moves alike when it comes again as a query.
 
     Returns
     -------
@@ -47,7 +55,10 @@ def shift(
     -----
     The neighbours are summed in ascending order of the row, so queries with the same neighbours move to the same bits.
     """
-    index = nearest(queries, rows, n_neighbors, n_jobs)
+    if self_counted:
+        index = nearest(queries, rows, n_neighbors, n_jobs)
+    else:
+        index = _others(queries, rows, nearest(queries, rows, n_neighbors + 1, n_jobs))
     jit = compiled(_JIT, queries.size * len(rows))
     out = np.empty(queries.shape)
     if jit is not None:
@@ -91,6 +102,18 @@ def nearest(queries: NDArray, rows: NDArray, n_neighbors: int, n_jobs: int = 1) 
     else:
         _by_products(jit, queries, rows, index, n_jobs)
     return index
+
+
+def _others(queries: NDArray, rows: NDArray, index: NDArray) -> NDArray[np.int64]:
+    """Neighbours but one: the first that equals its query or, where none does, the last by (distance, row)."""
+    distance, equal = np.zeros(index.shape), np.ones(index.shape, dtype=bool)
+    for j in range(rows.shape[1]):
+        gap = rows[index, j] - queries[:, j, None]
+        distance += np.square(gap)
+        equal &= gap == 0  # not distance == 0, to which small gaps underflow
+    last = index.shape[1] - 1 - distance[:, ::-1].argmax(axis=1)
+    passed = np.where(equal.any(axis=1), equal.argmax(axis=1), last)
+    return index[np.arange(index.shape[1]) != passed[:, None]].reshape(len(index), -1)
 
 
 def _by_sorting(queries: NDArray, rows: NDArray, index: NDArray) -> None:
@@ -143,17 +166,21 @@ def _by_products(jit, queries: NDArray, rows: NDArray, index: NDArray, n_jobs: i
     """Screen by lower bounds.
 
     With q, x about a common centre and scaled into [-1, 1], |q - x|^2 - |q|^2 = x.x - 2 q.x. In float32 a sum of d + 1
-    such products is off by less than share/2 (|q|^2 + 2 |x|^2), share = 4 (d + 8) 2^-24. So (1 - share) x.x - 2 q.x is
-    below |q - x|^2 - (1 - share) |q|^2, and a row is measured exactly only where it lies below what the worst
-    neighbour so far allows.
+    such products is off by less than share/2 (|q|^2 + 2 |x|^2), share = 4 (d + 8) 2^-24, and by `lost` where products
+    underflow. So (1 - share) x.x - 2 q.x is below |q - x|^2 - (1 - share) |q|^2 + lost, and a row is measured exactly
+    only where it lies below what the worst neighbour so far allows.
     """
     n, d = rows.shape
     k = index.shape[1]
     # a row's own value, so that taking it off is exact where the columns lie far from 0
     center = np.take_along_axis(rows, np.abs(rows - rows.mean(axis=0)).argmin(axis=0)[None], axis=0)[0]
     reach = max(np.abs(rows - center).max(), np.abs(queries - center).max())
+    if reach > 0 and not LEAST_REACH < reach < 1 / LEAST_REACH:
+        _by_measuring(jit, queries, rows, index, n_jobs)  # the square of `unit` would be 0 or infinite, and no bound
+        return
     unit = np.ldexp(1.0, -int(np.frexp(reach)[1]))
     share = 2 * (d + 8) * float(np.finfo(np.float32).eps)
+    lost = 4 * (d + 8) * float(np.finfo(np.float32).tiny)
     right = np.empty((n, d + 1), dtype=np.float32)
     scaled = (rows - center) * unit
     norms = np.einsum("ij,ij->i", scaled, scaled)
@@ -166,6 +193,7 @@ def _by_products(jit, queries: NDArray, rows: NDArray, index: NDArray, n_jobs: i
             block = slice(start, min(start + BLOCK, span.stop))
             scaled = (queries[block] - center) * unit
             lengths = np.einsum("ij,ij->i", scaled, scaled)
+            slack = lost - (1 - share) * lengths
             left = np.empty((len(scaled), d + 1), dtype=np.float32)
             left[:, :d] = -2 * scaled
             left[:, d] = 1
@@ -176,10 +204,8 @@ def _by_products(jit, queries: NDArray, rows: NDArray, index: NDArray, n_jobs: i
                 screened = left @ right[first : first + TILE].T
                 if first == 0 and k <= screened.shape[1]:
                     jit.smallest_of(screened, k, limit)
-                    limit += (2 * share * (lengths + norms[:TILE].max())).astype(np.float32)
-                jit.search_screened(
-                    screened, limit, -(1 - share) * lengths, unit * unit, queries[block], rows, first, best, found
-                )
+                    limit += (2 * share * (lengths + norms[:TILE].max()) + 2 * lost).astype(np.float32)
+                jit.search_screened(screened, limit, slack, unit * unit, queries[block], rows, first, best, found)
             index[block] = np.sort(found, axis=1)
 
     with one_thread():

@@ -130,7 +130,7 @@ def smallest_of(screened, k, limit):
 def search_screened(screened, limit, slack, unit, queries, rows, start, best, index):
     """Look at a block of screened distances and keep the rows that are neighbours by their exact distance.
 
-    screened (m, t) float32, lower bounds of unit |q - x|^2 - slack for the rows start .. start + t; limit (m,)
+    screened (m, t) float32, lower bounds of unit |q - x|^2 + slack for the rows start .. start + t; limit (m,)
     float32, in and out, what a neighbour may have at most; slack (m,) float64; unit float; queries (m, d), rows
     (n, d) float64; best (m, k) float64 and index (m, k) int64, the heaps, in and out.
     """

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["column_scales"]
+__all__ = ["column_scales", "scales_fit"]
 
 SAME = 1e-12  # a spread below this part of the largest value is rounding
 IQR_OF_NORMAL = 1.349  # interquartile range of a normal distribution in standard deviations
@@ -45,3 +45,9 @@ def column_scales(X: NDArray, scaling: str | None) -> tuple[NDArray[np.float64],
             width = (high - low) / IQR_OF_NORMAL
             location[j], scale[j] = np.ldexp([middle, width if width > 0 else spread], exponent)
     return location, scale, constant
+
+
+def scales_fit(location: NDArray, scale: NDArray, d: int) -> bool:
+    """Whether a stored location and scale are those of d columns: finite float64, every scale above 0."""
+    fine = all(isinstance(a, np.ndarray) and (a.shape, a.dtype) == ((d,), np.float64) for a in (location, scale))
+    return fine and bool(np.isfinite(location).all() and np.isfinite(scale).all() and (scale > 0).all())

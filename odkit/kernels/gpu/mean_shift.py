@@ -12,10 +12,18 @@ BLOCK_CELLS = 1 << 26  # numbers of scratch per block: 512 MiB in float64
 
 
 def shift(
-    queries: torch.Tensor, rows: torch.Tensor, n_neighbors: int, statistic: str = "mean", n_jobs: int = 1
+    queries: torch.Tensor,
+    rows: torch.Tensor,
+    n_neighbors: int,
+    statistic: str = "mean",
+    n_jobs: int = 1,
+    self_counted: bool = True,
 ) -> torch.Tensor:
     """Move each query to the mean or the medoid of its nearest rows, shape (m, d); `n_jobs` has no effect."""
-    index = nearest(queries, rows, n_neighbors, n_jobs)
+    if self_counted:
+        index = nearest(queries, rows, n_neighbors, n_jobs)
+    else:
+        index = _others(queries, rows, nearest(queries, rows, n_neighbors + 1, n_jobs))
     out = torch.empty_like(queries)
     cells = n_neighbors * rows.shape[1] * (1 if statistic == "mean" else n_neighbors)
     for block in _blocks(len(queries), cells):
@@ -47,6 +55,20 @@ def nearest(queries: torch.Tensor, rows: torch.Tensor, n_neighbors: int, n_jobs:
                 first[tied] = distance[tied].sort(dim=1, stable=True).indices[:, :n_neighbors]
         index[block] = first.sort(dim=1).values
     return index
+
+
+def _others(queries: torch.Tensor, rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Neighbours but one: the first that equals its query or, where none does, the last by (distance, row)."""
+    distance, equal = torch.zeros_like(index, dtype=rows.dtype), torch.ones_like(index, dtype=torch.bool)
+    for j in range(rows.shape[1]):
+        gap = rows[index, j] - queries[:, j, None]
+        distance += gap.square()
+        equal &= gap == 0
+    columns = torch.arange(index.shape[1], device=index.device)
+    last = torch.where(distance == distance.amax(dim=1, keepdim=True), columns, -1).amax(dim=1)
+    first = torch.where(equal, columns, index.shape[1]).amin(dim=1)
+    passed = torch.where(equal.any(dim=1), first, last)
+    return index[columns != passed[:, None]].view(len(index), -1)
 
 
 def _blocks(n_rows: int, cells_per_row: int) -> list[slice]:

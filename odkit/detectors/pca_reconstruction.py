@@ -10,7 +10,7 @@ from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
 from odkit.kernels.cpu.blas import row_product
 from odkit.kernels.cpu.reconstruction import mse_terms
-from odkit.kernels.cpu.scaling import column_scales
+from odkit.kernels.cpu.scaling import column_scales, scales_fit
 
 __all__ = ["PCAReconstruction"]
 
@@ -81,8 +81,14 @@ class PCAReconstruction(Detector):
             )
         X = X.astype(np.float64, copy=False)
         _, self.scale_, _ = column_scales(X, self.scaling)
-        self.location_ = X.mean(axis=0)  # a plane through the mean leaves the least squared error
-        Z = (X - self.location_) / self.scale_
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.location_ = X.mean(axis=0)  # a plane through the mean leaves the least squared error
+            Z = (X - self.location_) / self.scale_
+            if not np.isfinite(np.dot(flat := Z.ravel(), flat)):  # the sum of all variances but for a factor
+                raise ValueError(
+                    f"PCAReconstruction: variances overflow (largest value {np.abs(X).max():g}, scaling="
+                    f"{self.scaling!r}). Rescale the columns."
+                )
         if n < d and not (isinstance(self.n_components, Integral) and self.n_components > n):
             _, values, directions = svd(Z, full_matrices=False, overwrite_a=True, check_finite=False)
             variance = np.concatenate([np.square(values) / max(n - 1, 1), np.zeros(d - n)])
@@ -99,15 +105,22 @@ class PCAReconstruction(Detector):
     def _check_state(self) -> None:
         """Refuse a stored state whose arrays do not fit together."""
         d = self.n_features_in_
-        for name, shape in {"components_": (self.n_components_, d), "location_": (d,), "scale_": (d,)}.items():
-            array = getattr(self, name)
-            if array.shape != shape or array.dtype != np.float64:
-                raise ValueError(
-                    f"PCAReconstruction: {name} must be float64 of shape {shape}, is {array.dtype} {array.shape}"
-                )
+        components = self.components_
+        if components.shape != (self.n_components_, d) or components.dtype != np.float64:
+            raise ValueError(
+                f"PCAReconstruction: components_ must be float64 of shape {(self.n_components_, d)}, is "
+                f"{components.dtype} {components.shape}"
+            )
+        if not (np.isfinite(components).all() and scales_fit(self.location_, self.scale_, d)):
+            raise ValueError(
+                f"PCAReconstruction: components_, location_ and scale_ must be finite, the latter two float64 of shape "
+                f"{(d,)} and scale_ above 0"
+            )
 
     def _score(self, X: NDArray) -> NDArray:
-        return -self._terms(X).sum(axis=1)
+        squared = self._terms(X).sum(axis=1)
+        squared[np.isnan(squared)] = np.inf  # the row's projection overflows: it is beyond any number away
+        return -squared
 
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
         """The foot of each row on the plane, shape (n_samples, n_features), in the units of X."""

@@ -74,3 +74,21 @@ def test_bad_parameters(X):
     for wrong in (-1, 1.5, 0.0):
         with pytest.raises(ValueError, match=f"'n_components'.*{wrong}"):
             PCAReconstruction(wrong).fit(X)
+
+
+def test_variances_that_overflow_are_named(X):
+    with pytest.raises(ValueError, match=r"PCAReconstruction: variances overflow \(largest value .*scaling=None\)"):
+        PCAReconstruction(2, scaling=None).fit(X * 1e200)
+    with pytest.raises(ValueError, match="PCAReconstruction: variances overflow"):
+        PCAReconstruction(2).fit(X * 1e307)
+    expected = anomaly_score(PCAReconstruction(2).fit(X), X)
+    np.testing.assert_allclose(anomaly_score(PCAReconstruction(2).fit(X * 1e200), X * 1e200), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "value"), [("scale_", np.zeros(5)), ("location_", np.full(5, np.inf))])
+def test_a_state_that_cannot_score_is_refused(X, name, value):
+    detector = PCAReconstruction(2).fit(X)
+    detector._check_state()
+    setattr(detector, name, value)
+    with pytest.raises(ValueError, match="PCAReconstruction: components_, location_ and scale_ must be finite"):
+        detector._check_state()

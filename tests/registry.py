@@ -23,7 +23,7 @@ DETECTORS = [
     odkit.Mahalanobis(subspace=("npca", 0.6), threshold="gamma"),
     odkit.Mahalanobis(shrinkage=("ridge", 0.01), threshold="split", fpr=0.1, random_state=0),
     odkit.AutoEncoder(max_steps=40, n_members=2, batch_size=64, random_state=0),
-    odkit.AutoEncoder(error="mse", max_steps=40, n_members=1, early_stopping=True, check_every=5, random_state=0),
+    odkit.AutoEncoder(error="mse", max_steps=40, n_members=1, early_stopping=True, check_every=40, random_state=0),
     odkit.AutoEncoder(error="pre", hidden=(3,), max_steps=40, n_members=2, min_variance=0.01, scaling="robust"),
     odkit.MeanShift(),
     odkit.MeanShift(n_neighbors=5, n_passes=2, statistic="medoid", scaling=None, n_jobs=2),

@@ -65,7 +65,7 @@ def scored(train, test, n_neighbors: int, settings: dict) -> dict[str, np.ndarra
         scores[name] = anomaly_score(with_shift.estimator_, test)
         scores[name + "+MSS"] = anomaly_score(with_shift, test)
     for floor in (0.1, 1e-5):  # the floor enters the score only
-        with_shift.estimator_.min_variance = floor
+        with_shift.estimator_.min_variance_ = floor
         scores[f"AE floor {floor:g}"] = anomaly_score(with_shift.estimator_, test)
         scores[f"AE floor {floor:g}+MSS"] = anomaly_score(with_shift, test)
     scores["AE mse 200"] = anomaly_score(AutoEncoder(error="mse", max_steps=200, **ae).fit(train), test)

@@ -16,8 +16,9 @@ from odkit.reconstruction import Reconstruction
 
 __all__ = ["AutoEncoder"]
 
-TRAINING = ("hidden", "n_members", "max_steps", "batch_size", "learning_rate", "lr_step", "check_every", "patience",
-            "mixed_precision")  # fmt: skip
+# parameters that go to the training under their own names
+PASSED_ON = ("hidden", "n_members", "max_steps", "batch_size", "learning_rate", "lr_step", "check_every", "patience",
+             "mixed_precision")  # fmt: skip
 
 
 class AutoEncoder(Reconstruction, Detector):
@@ -198,7 +199,10 @@ class AutoEncoder(Reconstruction, Detector):
         self.random_state = random_state
 
     def _fit(self, X: NDArray) -> None:
-        previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)  # a failed fit: no model
+        # taken out, so that a fit that fails leaves no model
+        previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)
+        warm = self.warm_start and previous[0] is not None
+        trained_on = ~self.constant_features_ if warm else None
         if len(X) < 2:
             raise ValueError("AutoEncoder: n_samples = 1, but a spread needs at least 2 rows. Give more rows.")
         X = X.astype(np.float64, copy=False)
@@ -208,24 +212,38 @@ class AutoEncoder(Reconstruction, Detector):
                 f"AutoEncoder: all {X.shape[1]} columns are constant, so there is nothing to learn; at least one must "
                 "vary. Give other columns."
             )
+        if trained_on is not None and not np.array_equal(trained_on, ~self.constant_features_):
+            raise ValueError(
+                f"AutoEncoder: warm_start, but columns {np.flatnonzero(~self.constant_features_).tolist()} vary where "
+                f"{np.flatnonzero(trained_on).tolist()} did in the last fit, whose weights belong to those. Give rows "
+                "in which the same columns vary, or set warm_start=False."
+            )
         try:
             from odkit.nets.autoencoder import fit_members
         except ModuleNotFoundError as error:
             raise ImportError("AutoEncoder needs torch, which is missing: pip install 'odkit[torch]'") from error
-        self.alpha_, self.beta_ = {"mse": (1.0, 0.0), "pre": (1.0, 1.0), "apre": (self.alpha, self.beta)}[self.error]
+        weighting = {"mse": (1.0, 0.0), "pre": (1.0, 1.0), "apre": (float(self.alpha), float(self.beta))}
+        self.alpha_, self.beta_ = weighting[self.error]
+        self.min_variance_ = float(self.min_variance)
         log = logging.getLogger("odkit").info
+        progress = (lambda step, loss: log("AutoEncoder: step %d, loss %s", step, loss)) if self.verbose else None
         Z = self._varying(self._scaled(X))
-        weights, biases, history = fit_members(
-            Z,
-            two_heads=self.error != "mse",
-            start=previous if self.warm_start and previous[0] is not None else None,
-            validation_fraction=self.validation_fraction if self.early_stopping else None,
-            device=kernels.on(self.device).device,
-            random_state=check_random_state(self.random_state),
-            progress=(lambda step, loss: log("AutoEncoder: step %d, loss %s", step, loss)) if self.verbose else None,
-            **{name: getattr(self, name) for name in TRAINING},
-        )
-        self.loss_curve_, self.validation_curve_, self.best_step_, self.n_steps_ = history
+        self._warn_of_cut_values(Z)
+        device = kernels.on(self.device).device
+        try:
+            weights, biases, history = fit_members(
+                Z,
+                two_heads=self.error != "mse",
+                start=previous if warm else None,
+                validation_fraction=self.validation_fraction if self.early_stopping else None,
+                device=device,
+                random_state=check_random_state(self.random_state),
+                progress=progress,
+                **{name: getattr(self, name) for name in PASSED_ON},
+            )
+        except ValueError as error:
+            raise ValueError(f"AutoEncoder: {error}") from error
+        self.loss_curve_, self.validation_curve_, self.best_step_, self.n_steps_, _ = history
         self.error_, self.weights_, self.biases_ = self.error, weights, biases
-        if self.error != "mse" and self.min_variance < 1:
+        if self.error != "mse" and self.min_variance_ < 1:
             self._warn_of_small_variances(Z)

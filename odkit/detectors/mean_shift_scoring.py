@@ -12,6 +12,7 @@ from odkit.detectors.autoencoder import AutoEncoder
 from odkit.detectors.mean_shift import MeanShift
 from odkit.kernels.cpu.mean_shift import mean_shift_distance
 from odkit.kernels.cpu.reconstruction import mean_terms
+from odkit.reconstruction import Reconstruction
 
 __all__ = ["MeanShiftScoring"]
 
@@ -113,9 +114,10 @@ class MeanShiftScoring(Detector):
                 "`reconstruct` (AutoEncoder, PCAReconstruction) or `transform` and `inverse_transform` (PCA, NMF)."
             )
         try:
-            self.estimator_ = estimator.fit(X)
+            estimator.fit(X)
         except ValueError as error:
             raise ValueError(f"MeanShiftScoring: the estimator cannot be fitted. {error}") from error
+        self.estimator_ = estimator
         mean_shift = MeanShift(
             n_neighbors=self.n_neighbors,
             n_passes=self.n_passes,
@@ -132,7 +134,9 @@ class MeanShiftScoring(Detector):
         return -self._terms(X, end).sum(axis=1)
 
     def _score(self, X: NDArray) -> NDArray:
-        return -self._terms(X, self.mean_shift_._shift(X)[1]).sum(axis=1)
+        error = self._terms(X, self.mean_shift_._shift(X)[1]).sum(axis=1)
+        error[np.isnan(error)] = np.inf  # shift or reconstruction overflows: the row is beyond any number away
+        return -error
 
     def expected(self, X: ArrayLike) -> NDArray[np.float64]:
         """The mean shift of the rows, which the reconstruction is held against, in the units of X."""
@@ -149,23 +153,33 @@ class MeanShiftScoring(Detector):
     def _terms(self, X: NDArray, shifted: NDArray) -> NDArray[np.float64]:
         """Error terms of the reconstruction of X against the shifted rows (in scaled units), mean over the members."""
         location, scale = self.mean_shift_.location_, self.mean_shift_.scale_
-        weighting = [getattr(self.estimator_, name, 1.0) for name in ("alpha_", "beta_", "min_variance")]
+        weighting = [getattr(self.estimator_, name, 1.0) for name in ("alpha_", "beta_", "min_variance_")]
         terms = np.empty(X.shape)
         for start in range(0, len(X), ROWS):
             rows = slice(start, start + ROWS)
-            mean, variance = self._reconstruction(X[rows])
-            variance = None if variance is None else (np.sqrt(variance) / scale) ** 2  # scale^2 may overflow
+            mean, spread = self._reconstruction(X[rows])
+            variance = None if spread is None else (spread / scale) ** 2
             terms[rows] = np.add(*mean_terms(shifted[rows], (mean - location) / scale, variance, *weighting))
         return terms
 
     def _reconstruction(self, X: NDArray) -> tuple[NDArray, NDArray | None]:
-        """Mean and variance by each member of the estimator, (n_members, n, d); a single one for most."""
-        estimator = self.estimator_
-        if hasattr(estimator, "reconstruct_members"):
-            return estimator.reconstruct_members(X)
-        if hasattr(estimator, "reconstruct"):
-            return np.asarray(estimator.reconstruct(X))[None], None
-        return np.asarray(estimator.inverse_transform(estimator.transform(X)))[None], None
+        """Mean and standard deviation by each member of the estimator, (n_members, n, d); a single one for most."""
+        estimator, spread = self.estimator_, None
+        if isinstance(estimator, Reconstruction):
+            mean, spread = estimator._members(X)
+        elif hasattr(estimator, "reconstruct_members"):
+            mean, variance = estimator.reconstruct_members(X)
+            spread = None if variance is None else np.sqrt(variance)
+        elif hasattr(estimator, "reconstruct"):
+            mean = np.asarray(estimator.reconstruct(X))[None]
+        else:
+            mean = np.asarray(estimator.inverse_transform(estimator.transform(X)))[None]
+        if mean.shape[1:] != X.shape:
+            raise ValueError(
+                f"MeanShiftScoring: {type(estimator).__name__} makes rows of shape {mean.shape[1:]} of rows of shape "
+                f"{X.shape}; the shapes must be equal. Wrap an estimator that gives back what it is given."
+            )
+        return mean, spread
 
 
 def _goes_both_ways(estimator: Any) -> bool:

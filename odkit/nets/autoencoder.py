@@ -1,5 +1,6 @@
 """Dense autoencoders, several members as one batched network (Tan et al., MSS-PAE, 2025)."""
 
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from numbers import Integral
@@ -8,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 
-from odkit.kernels.cpu.reconstruction import INPUT_LIMIT
+from odkit.kernels.cpu.reconstruction import INPUT_LIMIT, VARIANCE_FLOOR
 from odkit.nets.reconstruction import Inputs, Layers, loss_gradient, predict, reconstruction_loss, room
 from odkit.nets.training import History, train
 
@@ -169,4 +171,21 @@ def fit_members(
         n_held_out = min(max(1, round(validation_fraction * len(X))), len(X) - 1)
         held_out, rows = rows[order[:n_held_out]], rows[order[n_held_out:]]
     history = train(members, rows, generators, held_out=held_out, **training)
+    _warn_of_the_unlearnt(rows, two_heads, history)
     return *members.arrays(), history
+
+
+def _warn_of_the_unlearnt(rows: torch.Tensor, two_heads: bool, history: History) -> None:
+    """Name members that know less than the means (and, with two heads, variances) of the columns; two records tell."""
+    variance = rows.var(dim=0, correction=0)
+    known = float((1 + (variance + VARIANCE_FLOOR).log() if two_heads else variance).sum())
+    worse = np.flatnonzero(history.kept_loss > known)
+    if worse.size and len(history.loss_curve) > 1:
+        losses = ", ".join(f"{history.kept_loss[member]:.3g}" for member in worse)
+        warnings.warn(
+            f"AutoEncoder: member {', '.join(map(str, worse))} ended with the loss {losses}, above the {known:.3g} of "
+            "the columns' means alone, so it has learnt nothing of use and votes all the same. Lower learning_rate, or "
+            "raise max_steps.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )

@@ -43,12 +43,15 @@ class History(NamedTuple):
     best_step : ndarray of shape (n_members,), or None without held-out rows
         Step of the copy that was kept.
     n_steps : int
+    kept_loss : ndarray of shape (n_members,)
+        Training loss at the record whose copy each member ended with.
     """
 
     loss_curve: NDArray[np.float64]
     validation_curve: NDArray[np.float64] | None
     best_step: NDArray[np.int64] | None
     n_steps: int
+    kept_loss: NDArray[np.float64]
 
 
 def train(
@@ -90,8 +93,9 @@ def train(
     Raises
     ------
     ValueError
-        When the loss of every member has become infinite or NaN. If some remain, the others are set back to their last
-        finite copy, frozen, and named in a ConvergenceWarning.
+        When the loss of every member has become infinite or NaN, or that of one before the first record, which leaves
+        no trained copy of it. Otherwise members that are lost are set back to their last finite copy, frozen, and named
+        in a ConvergenceWarning.
     """
     n, d = X.shape
     n_batches = 1 if batch_size is None else -(-n // batch_size)
@@ -118,7 +122,7 @@ def train(
                         break
         watch.finish()
     curves = np.array(watch.losses), np.array(watch.held_out_losses) if held_out is not None else None
-    return History(*curves, watch.best_step if held_out is not None else None, step)
+    return History(*curves, watch.best_step if held_out is not None else None, step, watch.kept_loss)
 
 
 class Adam:
@@ -153,6 +157,7 @@ class _Watch:
         self.losses: list[NDArray] = []
         self.held_out_losses: list[NDArray] = []
         self.kept = network.flat.detach().clone()
+        self.kept_loss = np.full(network.n_members, np.nan)
         self.alive = np.ones(network.n_members, dtype=bool)
         self.best = np.full(network.n_members, np.inf)
         self.best_step = np.zeros(network.n_members, dtype=np.int64)
@@ -174,22 +179,28 @@ class _Watch:
                 f"training diverged: the loss of every member is infinite or NaN at {where}. "
                 "Lower learning_rate, or scale the columns."
             )
+        numbers = ", ".join(map(str, np.flatnonzero(lost)))
+        if lost.any() and not self.losses:
+            raise ValueError(
+                f"training diverged: the loss of member {numbers} is infinite or NaN at {where}, the first record, so "
+                "that no trained copy is left to go back to. Lower learning_rate, or scale the columns."
+            )
         if lost.any():
             warnings.warn(
-                f"the loss of member {', '.join(map(str, np.flatnonzero(lost)))} became infinite or NaN at {where}; "
+                f"the loss of member {numbers} became infinite or NaN at {where}; "
                 "it is set back to its last finite copy and trained no further. Lower learning_rate.",
                 ConvergenceWarning,
                 stacklevel=2,
             )
         self.losses.append(np.where(self.alive, loss, np.nan))
         if self.held_out is None:
-            self._keep(self.alive)
+            self._keep(self.alive, loss)
             return
         held_out = np.where(self.alive, self._loss_on(self.held_out), np.nan)
         self.held_out_losses.append(held_out)
         better = (held_out < self.best) & ~self.stopped
         self.best[better], self.best_step[better] = held_out[better], step
-        self._keep(better)
+        self._keep(better, loss)
         self.since_best = np.where(better, 0, self.since_best + 1)
         self.stopped |= self.since_best >= self.patience
 
@@ -198,7 +209,8 @@ class _Watch:
         back = ~self.alive if self.held_out is None else np.ones_like(self.alive)
         self.network.flat.copy_(torch.where(self._entries(back), self.kept, self.network.flat))
 
-    def _keep(self, members: NDArray) -> None:
+    def _keep(self, members: NDArray, loss: NDArray) -> None:
+        self.kept_loss[members] = loss[members]
         self.kept = torch.where(self._entries(members), self.network.flat, self.kept)
 
     def _entries(self, members: NDArray) -> torch.Tensor:

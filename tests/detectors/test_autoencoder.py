@@ -3,11 +3,13 @@
 import logging
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import spearmanr
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 pytest.importorskip("torch")
 
@@ -15,6 +17,7 @@ import torch
 
 from odkit import KNN, AutoEncoder, anomaly_score
 from tests import naive
+from tests.devices import DEVICES
 
 NO_TORCH = """
 import sys
@@ -29,7 +32,9 @@ sys.meta_path.insert(0, NoTorch())
 
 
 def small(**kwargs):
-    return AutoEncoder(**{"max_steps": 60, "n_members": 2, "batch_size": 64, "random_state": 0, **kwargs})
+    return AutoEncoder(
+        **{"max_steps": 60, "n_members": 2, "batch_size": 64, "learning_rate": 0.01, "random_state": 0, **kwargs}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def learnt(X):
 
 
 @pytest.mark.parametrize("error", ["mse", "pre", "apre"])
-@pytest.mark.parametrize("device", ["cpu", "torch"])
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_score_is_the_mean_of_the_members_errors_by_the_loops(X, error, device):
     X = np.column_stack([X, np.full(len(X), 7.0)])
     test = np.vstack([X[:4], X[:1] * 3, X[:1] + 1])
@@ -134,7 +139,7 @@ def test_a_constant_column_changes_nothing_until_it_moves(X):
 
 def test_all_but_one_column_constant():
     X = np.column_stack([np.ones(50), np.random.default_rng(0).normal(size=50), np.zeros(50)])
-    detector = small(error="mse").fit(X)
+    detector = small(error="mse", check_every=60).fit(X)
     assert [w.shape for w in detector.weights_] == [(2, 1, 1), (2, 1, 1)]
     assert np.argmax(anomaly_score(detector, [[1, 0, 0], [1, 8, 0]])) == 1
 
@@ -330,7 +335,7 @@ def test_nan_amid_the_training_names_epoch_and_learning_rate_and_leaves_no_model
     detector = small(check_every=20).fit(X)
     monkeypatch.setattr(AutoEncoderMembers, "gradients", spoilt)
     # 300 rows in batches of at most 64 are 5 steps an epoch
-    with pytest.raises(ValueError, match=r"NaN at step 40 \(epoch 8, learning rate 0.001\). Lower learning_rate"):
+    with pytest.raises(ValueError, match=r"NaN at step 40 \(epoch 8, learning rate 0.01\). Lower learning_rate"):
         detector.fit(X)
     assert len(calls) == 40
     with pytest.raises(NotFittedError):
@@ -421,3 +426,93 @@ def test_an_error_set_after_the_fit_is_that_of_the_next_one(fitted, now):
     detector.set_params(error=now)
     np.testing.assert_array_equal(detector.score_samples(X), scores)
     np.testing.assert_array_equal(detector.reconstruct(X), made)
+
+
+@pytest.mark.parametrize("changed", [{"min_variance": 1e-3}, {"alpha": 5.0}, {"beta": 0.0}])
+def test_weights_of_the_score_set_after_the_fit_are_those_of_the_next_one(X, changed):
+    detector = small().fit(X)
+    scores = detector.score_samples(X)
+    detector.set_params(**changed)
+    np.testing.assert_array_equal(detector.score_samples(X), scores)
+
+
+# --- that nothing was learnt is said
+
+
+@pytest.mark.parametrize("scaling", [None, "robust"])
+def test_training_values_that_the_network_does_not_see_whole_are_named(X, scaling):
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    frame.loc[0, "d"] = 1e7
+    with pytest.warns(
+        UserWarning, match=r"AutoEncoder: [12] columns \('d'(, 'e')?\) hold training values beyond 10000"
+    ):
+        small(scaling=scaling, max_steps=10).fit(frame)
+
+
+@pytest.mark.parametrize("error", ["mse", "apre"])
+def test_members_that_know_less_than_the_means_are_named(X, error):
+    with pytest.warns(
+        ConvergenceWarning, match=r"AutoEncoder: member [012, ]+ ended with the loss .* columns' means alone"
+    ):
+        small(error=error, n_members=3, learning_rate=10.0, max_steps=300).fit(X)
+
+
+def test_a_member_lost_before_its_first_record_ends_the_fit(X):
+    """It would vote with the weights it was drawn with."""
+    from odkit.nets.autoencoder import AutoEncoderMembers
+
+    gradients = AutoEncoderMembers.gradients
+    detector = small(n_members=3).fit(X)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            AutoEncoderMembers, "gradients", lambda self, x: gradients(self, x) * torch.tensor([1, np.nan, 1])
+        )
+        with pytest.raises(ValueError, match=r"AutoEncoder: .*the loss of member 1 is infinite or NaN at step 50"):
+            detector.fit(X)
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
+
+
+def test_a_warm_start_with_other_columns_that_vary_is_refused(X):
+    first, second = X.copy(), X.copy()
+    first[:, 1] = second[:, 4] = 3.0
+    detector = small(warm_start=True).fit(first)
+    with pytest.raises(ValueError, match=r"AutoEncoder: warm_start, but columns \[0, 1, 2, 3, 5\] vary"):
+        detector.fit(second)
+    with pytest.raises(NotFittedError):
+        detector.score_samples(X)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("alpha_", np.nan), ("alpha_", "x"), ("beta_", None), ("beta_", -1.0), ("min_variance_", 0.0),
+        ("error_", "mae"), ("scale_", np.zeros(6)), ("location_", np.full(6, np.nan)),
+    ],
+)  # fmt: skip
+def test_a_state_that_cannot_score_is_refused(X, name, value):
+    detector = small().fit(X)
+    detector._check_state()
+    setattr(detector, name, value)
+    with pytest.raises(ValueError, match=r"AutoEncoder: (error_=|the stored weights)"):
+        detector._check_state()
+
+
+def test_weights_that_are_no_numbers_are_refused(X):
+    detector = small().fit(X)
+    detector.weights_ = [weight * np.float32(np.nan) for weight in detector.weights_]
+    with pytest.raises(ValueError, match="do not fit together"):
+        detector._check_state()
+
+
+def test_a_reconstruction_needs_no_room_for_all_members_of_all_rows():
+    X = np.random.default_rng(0).normal(size=(40_000, 20))
+    detector = small(n_members=5, max_steps=5).fit(X[:500])
+    tracemalloc.start()
+    detector.reconstruct(X)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * X.nbytes  # 25 times with all at once
+    np.testing.assert_allclose(
+        detector.reconstruct(X[:9000]), detector.reconstruct_members(X[:9000])[0].mean(axis=0), rtol=1e-12
+    )

@@ -129,3 +129,42 @@ def test_an_estimator_that_cannot_be_fitted_is_named_after_the_detector(X):
     pytest.importorskip("torch")
     with pytest.raises(ValueError, match=r"^MeanShiftScoring: the estimator cannot be fitted\. AutoEncoder: "):
         MeanShiftScoring().fit(X)
+
+
+@pytest.mark.parametrize("factor", [1e-200, 1e160])
+def test_units_whose_squares_no_float_holds(X, factor):
+    pytest.importorskip("torch")
+    from odkit import AutoEncoder
+
+    estimator = AutoEncoder(min_variance=1e-4, max_steps=40, n_members=2, random_state=0)
+    expected = MeanShiftScoring(estimator).fit(X).score_samples(X)
+    scaled = MeanShiftScoring(estimator).fit(X * factor).score_samples(X * factor)
+    np.testing.assert_allclose(scaled, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_row_beyond_all_numbers_is_an_outlier(X):
+    X = X * 1e-3
+    far = X[:3].copy()
+    far[1] = 1e308
+    for detector in (PCAReconstruction(2), MeanShiftScoring(PCAReconstruction(2))):
+        with np.errstate(over="ignore", invalid="ignore"):
+            assert detector.fit(X).predict(far)[1] == -1
+            assert detector.score_samples(far)[1] == -np.inf
+
+
+class OneColumn(Identity):
+    def reconstruct(self, X):
+        return X[:, :1]
+
+
+class Nothing(Identity):
+    def fit(self, X, y=None):
+        super().fit(X)  # and gives nothing back
+
+
+def test_an_estimator_is_held_to_the_shape_of_the_rows_and_to_nothing_else(X):
+    with pytest.raises(ValueError, match=r"OneColumn makes rows of shape \(158, 1\) of rows of shape \(158, 4\)"):
+        MeanShiftScoring(OneColumn()).fit(X)
+    np.testing.assert_array_equal(
+        MeanShiftScoring(Nothing()).fit(X).score_samples(X), MeanShiftScoring(Identity()).fit(X).score_samples(X)
+    )

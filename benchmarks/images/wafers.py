@@ -1,11 +1,13 @@
 """Unknown defect patterns on synthetic wafers: a sparse network at full resolution against a dense one on 64 x 64 bins.
 
-    python -m benchmarks.images.wafers [--size 1000] [--train 100] [--test 60] [--epochs 8] [--seeds 0 1] [--keep FILE]
+    python -m benchmarks.images.wafers [--size 1000] [--train 100] [--test 60] [--epochs 8] [--seeds 0 1]
+        [--pools 4 4 4 2 2] [--keep FILE]
 
 Two of the nine patterns are left out in turn; both networks are trained on the others with the same widths, steps,
 moves and seeds, and the same scores are read off their latents. Every training runs in a process of its own on one
-thread; seconds are CPU seconds, memory is the peak of the process. `--keep` writes every result to a file of JSON lines
-and does not run again what is in it.
+thread; seconds are CPU seconds, memory is the peak of the process. Means over the seeds are printed for every pair, in
+brackets the deviation of LatentGMM. `--pools` are the sides of the cells of the sparse network. `--keep` writes
+every result to a file of JSON lines and does not run again what is in it.
 """
 
 import argparse
@@ -94,7 +96,8 @@ def _moved(image, move: int):
 def name_of(job: tuple) -> list:
     """What tells results apart, as JSON has it."""
     kind, left_out, seed, options = job
-    return [kind, list(left_out), seed, options.size, options.train, options.test, options.epochs]
+    sizes = [options.size, options.train, options.test, options.epochs]
+    return [kind, list(left_out), seed, *sizes, *(options.pools if kind == "sparse" else [])]
 
 
 def run(job: tuple) -> dict:
@@ -114,9 +117,9 @@ def run(job: tuple) -> dict:
     test, truth = make_wafer_maps(options.test, size=size, random_state=2000 + seed)
     start = time.process_time()
     if kind == "sparse":
-        pools = (4, 4, 2, 2, 2) if size > 512 else (4, 2, 2, 2, 2)
-        encoder = SparseWaferEncoder(channels=CHANNELS, pools=pools, size=size, epochs=epochs, random_state=seed)
-        encoder.fit(train, y)
+        encoder = SparseWaferEncoder(
+            channels=CHANNELS, pools=options.pools, size=size, epochs=epochs, random_state=seed
+        ).fit(train, y)
     else:
         encoder = Dense(size, epochs, seed).fit(train, y)
     trained = time.process_time() - start
@@ -154,6 +157,7 @@ def main() -> None:
     parser.add_argument("--test", type=int, default=60, help="maps of each pattern")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--pools", type=int, nargs=len(CHANNELS), default=[4, 4, 2, 2, 2], help="of the sparse network")
     parser.add_argument("--keep", type=Path, help="file of results")
     options = parser.parse_args()
     print(machine())
@@ -180,10 +184,13 @@ def main() -> None:
             kind, left_out, seed = result["job"][:3]
             cells = [100 * result[c] if c in columns[:6] else result[c] for c in columns]
             print(f"{', '.join(left_out):20} {seed:4} {kind:8}" + "".join(f"{c:13.1f}" for c in cells), flush=True)
-    for kind in ("sparse", "dense"):
-        means = {c: np.mean([r[c] for r in results if r["job"][0] == kind]) for c in columns}
-        cells = [100 * means[c] if c in columns[:6] else means[c] for c in columns]
-        print(f"{'mean':25} {kind:8}" + "".join(f"{c:13.1f}" for c in cells))
+    print(f"\nmeans over seeds {options.seeds}")
+    for left_out in (*LEFT_OUT, None):
+        for kind in ("sparse", "dense"):
+            rows = [r for r in results if r["job"][0] == kind and r["job"][1] == list(left_out or r["job"][1])]
+            cells = [np.mean([100 * r[c] if c in columns[:6] else r[c] for r in rows]) for c in columns]
+            spread = f"  ({100 * np.std([r['LatentGMM'] for r in rows]):.1f})" if left_out else ""
+            print(f"{', '.join(left_out or ['all']):25} {kind:8}" + "".join(f"{c:13.1f}" for c in cells) + spread)
 
 
 if __name__ == "__main__":

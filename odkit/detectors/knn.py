@@ -1,44 +1,28 @@
 """Distance to the nearest training rows (Ramaswamy, Rastogi and Shim, SIGMOD 2000; Angiulli and Pizzuti, PKDD 2002)."""
 
-import threading
-import weakref
+import copy
 from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.neighbors import VALID_METRICS, NearestNeighbors
+from sklearn.neighbors import VALID_METRICS
 from sklearn.utils.metaestimators import available_if
 
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.base import Detector
+from odkit.neighbor_search import Metric, euclidean_neighbors, other_neighbors
 
 __all__ = ["KNN"]
 
 _METRICS = {metric for names in VALID_METRICS.values() for metric in names} - {"precomputed"}
-
-# search trees are no part of the model: they live here as long as the training rows they were built on, so that a
-# fitted KNN is plain numpy, and one read from a file builds its tree with its first score
-_searches: dict[tuple, tuple[NearestNeighbors, NDArray | float]] = {}
-_lock = threading.Lock()
-
-
-def _search(rows: NDArray, centered: bool, **settings: Any) -> tuple[NearestNeighbors, NDArray | float]:
-    """The search structure over `rows - center`, and that center."""
-    key = (id(rows), settings["n_jobs"])
-    with _lock:
-        if key not in _searches:
-            center = rows.mean(axis=0, dtype=np.float64) if centered else 0.0
-            _searches[key] = NearestNeighbors(**settings).fit(rows - center), center
-            weakref.finalize(rows, _searches.pop, key, None)
-        return _searches[key]
+_SCORED_BY = ("n_neighbors", "aggregation", "metric", "p", "metric_params")  # kept by the fit under these names and "_"
 
 
 def _is_euclidean(detector: "KNN") -> bool:
-    plain = detector.metric in {"euclidean", "l2"} or (detector.metric == "minkowski" and detector.p == 2)
-    return plain and not detector.metric_params
+    return detector._metric.is_euclidean
 
 
 class KNN(Detector):
@@ -60,7 +44,8 @@ class KNN(Detector):
     aggregation : {"kth", "mean", "median"}, default="kth"
         Which of the k distances is the score: the largest, their mean or their median.
     algorithm : {"auto", "ball_tree", "kd_tree", "brute"}, default="auto"
-        scikit-learn's search structure.
+        scikit-learn's search structure. It decides the speed alone; "auto" takes a tree for up to 15 columns, and where
+        matrix products would not resolve the distances of near rows.
     leaf_size : int, default=30
         Rows per leaf of a tree; speed only.
     metric : str or callable, default="minkowski"
@@ -72,7 +57,7 @@ class KNN(Detector):
     n_jobs : int, default=None
         Threads of the search, as in scikit-learn.
     device : str, default=None
-        None or "cpu" for scikit-learn's search, "cuda", "cuda:1" or "mps" for brute force on a torch device
+        None or "cpu" for scikit-learn's search, "cuda" or "cuda:1" for brute force on a torch device with float64
         (Euclidean only; `algorithm`, `leaf_size` and `n_jobs` then have no effect).
     contamination : float in (0, 0.5] or 'auto', default=0.1
         Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
@@ -81,6 +66,8 @@ class KNN(Detector):
     ----------
     rows_ : ndarray of shape (n_samples, n_features)
         The training rows, read-only. All there is of the model: search trees are built from them on need.
+    n_neighbors_, aggregation_, metric_, p_, metric_params_
+        The parameters of the fit, which scores keep to whatever is set afterwards.
     offset_ : float
         Threshold on `score_samples`, by `contamination`.
     n_features_in_ : int
@@ -93,8 +80,9 @@ class KNN(Detector):
     **Cost:** fit O(n d log n) for a tree; a score O(d log n) with few columns, O(n d) with many (brute force); memory
     twice the training rows.
     **Source:** Ramaswamy et al., section 2 ("kth"); Angiulli and Pizzuti, section 2 ("mean", there a sum); "median"
-    is ours. Euclidean neighbours are searched about the mean of the rows and their distances recomputed from plain
-    differences, because a matrix product loses small distances far from the origin.
+    is ours. Euclidean neighbours are exact at any scale and distance from the origin: distances come from plain
+    differences, and where the search rounds (a matrix product does), a bound on its error tells which rows must be
+    searched again by differences (`odkit.kernels.cpu.neighbors`).
 
     Examples
     --------
@@ -152,23 +140,22 @@ class KNN(Detector):
         self.contamination = contamination
 
     def _fit(self, X: NDArray) -> None:
+        for name in _SCORED_BY:
+            self.__dict__.pop(f"{name}_", None)  # what an earlier fit has kept
         if len(X) <= self.n_neighbors:
             raise ValueError(
                 f"KNN: too few training rows, n_samples={len(X)} with n_neighbors={self.n_neighbors}; every row needs "
                 "n_neighbors others. Give more rows or lower n_neighbors."
             )
-        if kernels.on(self.device).name == "gpu" and not _is_euclidean(self):
-            raise ValueError(
-                f"KNN: device={self.device!r} knows the Euclidean metric only, metric={self.metric!r} with p={self.p} "
-                "was given. Use metric='euclidean' or device=None."
-            )
         rows = np.array(X, order="C")
         rows.flags.writeable = False
         self.rows_ = rows
+        for name in _SCORED_BY:
+            setattr(self, f"{name}_", copy.deepcopy(getattr(self, name)))
 
     def _score(self, X: NDArray) -> NDArray:
-        distance, _ = self._neighbors(X)
-        return -distance[:, self._ranks()].mean(axis=1)
+        k, _, _, distance, _ = self._neighbors(X)
+        return -_mean(k.numpy(distance)[:, self._ranks()])
 
     def leave_one_out_scores(self, X: ArrayLike) -> NDArray[np.float64]:
         """`score_samples` of the training rows X, each without itself: for `Conformal(method='loo')`."""
@@ -183,63 +170,74 @@ class KNN(Detector):
         features that have nothing to do with the cause, by chance, the average does not.
         """
         check_is_fitted(self)
-        X = self._validate(X, reset=False).astype(self.rows_.dtype, copy=False)
-        k = kernels.on(self.device)
-        distance, index = self._neighbors(X)
-        queries, rows = k.array(X), k.array(self.rows_)
-        parts = np.asarray(k.numpy(k.neighbors.distance_parts(queries, rows, k.array(distance), k.array(index))))
-        score, total = distance[:, self._ranks()].mean(axis=1), distance.mean(axis=1)
+        k, queries, rows, distance, index = self._neighbors(self._validate(X, reset=False))
+        parts, distance = map(k.numpy, (k.neighbors.distance_parts(queries, rows, distance, index), distance))
+        score, total = _mean(distance[:, self._ranks()]), _mean(distance)
         return parts * np.divide(score, total, out=np.zeros(len(score)), where=total > 0)[:, None]
 
     def expected(self, X: ArrayLike) -> NDArray[np.float64]:
         """The mean of each row's `n_neighbors` neighbours, shape (n_samples, n_features)."""
         check_is_fitted(self)
-        _, index = self._neighbors(self._validate(X, reset=False))
-        return np.mean([self.rows_[neighbor] for neighbor in index.T], axis=0, dtype=np.float64)
+        k, *_, index = self._neighbors(self._validate(X, reset=False))
+        return np.mean([self.rows_[neighbor] for neighbor in k.numpy(index).T], axis=0, dtype=np.float64)
 
     def _check_state(self) -> None:
         """Refuse a stored state that is no set of training rows."""
         rows = self.rows_
+        for name in _SCORED_BY:  # the first model files have none
+            self.__dict__.setdefault(f"{name}_", getattr(self, name))
         if rows.ndim != 2 or rows.shape[1] != self.n_features_in_ or rows.dtype not in (np.float32, np.float64):
             raise ValueError(
                 f"KNN: rows_ must be float of shape (n, {self.n_features_in_}), is {rows.dtype} {rows.shape}"
             )
-        if len(rows) <= self.n_neighbors or not np.isfinite(rows).all():
-            raise ValueError(f"KNN: rows_ must be finite and more than n_neighbors={self.n_neighbors}, are {len(rows)}")
+        if len(rows) <= self.n_neighbors_ or not np.isfinite(rows).all():
+            raise ValueError(
+                f"KNN: rows_ must be finite and more than n_neighbors={self.n_neighbors_}, are {len(rows)}"
+            )
 
-    def _neighbors(self, X: NDArray) -> tuple[NDArray, NDArray]:
-        """Distances and indices of the n_neighbors neighbours, nearest first, the row's own copy left out."""
-        k = kernels.on(self.device)
-        X = X.astype(self.rows_.dtype, copy=False)  # so that a row fitted in float32 knows its copy
-        queries, rows = k.array(X), k.array(self.rows_)
-        n_candidates = self.n_neighbors + 1
+    def _neighbors(self, X: NDArray) -> tuple[kernels.Backend, Any, Any, Any, Any]:
+        """Kernels, X, the training rows; distances and index of the neighbours, nearest first, without a row's copy."""
+        k, n_candidates = kernels.on(self.device), self.n_neighbors_ + 1
+        X = _rounded_to(self.rows_.dtype, X)
+        queries, rows = k.array(X), k.state(self.rows_)
+        settings = {"algorithm": self.algorithm, "leaf_size": self.leaf_size, "n_jobs": self.n_jobs}
         if k.name == "gpu":
-            found = k.neighbors.nearest(queries, rows, n_candidates)
-            found = k.neighbors.neighbor_distances(queries, rows, found)
+            if not self._metric.is_euclidean:
+                raise ValueError(
+                    f"KNN: device={self.device!r} knows the Euclidean metric only, metric={self._metric.metric!r} with "
+                    f"p={self._metric.p} was given. Use metric='euclidean' or device=None."
+                )
+            place = k.neighbors.place_of(rows)
+            found = k.neighbors.candidates(queries, rows, min(n_candidates + k.neighbors.SPARE, len(rows)), place)
+            found = k.neighbors.settle(queries, rows, *found, n_candidates, place)
+        elif self._metric.is_euclidean:
+            found = euclidean_neighbors(X, self.rows_, n_candidates, **settings)
         else:
-            found = self._candidates(X, n_candidates)
-            if _is_euclidean(self):
-                found = k.neighbors.neighbor_distances(queries, rows, found[1])
-        distance, index = k.neighbors.without_copy(queries, rows, *found)
-        return k.numpy(distance), k.numpy(index)
+            found = other_neighbors(X, self.rows_, n_candidates, self._metric, **settings)
+        return k, queries, rows, *k.neighbors.without_copy(queries, rows, *found)
+
+    @property
+    def _metric(self) -> Metric:
+        """The metric of the fit; before it, of the parameters."""
+        return Metric(*(getattr(self, f"{name}_", getattr(self, name)) for name in Metric._fields))
 
     def _ranks(self) -> slice:
         """Which of the ascending distances are averaged."""
+        k = self.n_neighbors_
         return {
-            "kth": slice(self.n_neighbors - 1, None),
+            "kth": slice(k - 1, None),
             "mean": slice(None),
-            "median": slice((self.n_neighbors - 1) // 2, self.n_neighbors // 2 + 1),
-        }[self.aggregation]
+            "median": slice((k - 1) // 2, k // 2 + 1),
+        }[self.aggregation_]
 
-    def _candidates(self, X: NDArray, n_candidates: int) -> tuple[NDArray, NDArray]:
-        search, center = _search(
-            self.rows_,
-            _is_euclidean(self),
-            algorithm=self.algorithm,
-            leaf_size=self.leaf_size,
-            metric=self.metric,
-            p=self.p,
-            metric_params=self.metric_params,
-            n_jobs=self.n_jobs,
-        )
-        return search.kneighbors(X - center, n_candidates)
+
+def _rounded_to(dtype: np.dtype, X: NDArray) -> NDArray:
+    """X rounded to the training rows' float32, so that a row knows its copy; numbers beyond it stay as they are."""
+    with np.errstate(over="ignore"):
+        rounded = X.astype(dtype, copy=False)
+    return rounded if np.isfinite(rounded).all() else np.where(np.isfinite(rounded), rounded, X)
+
+
+def _mean(distance: NDArray) -> NDArray[np.float64]:
+    """Mean of each row's distances, whose sum may be beyond the largest number; with the bits that a row has alone."""
+    return np.vecdot(distance, np.full(distance.shape[1], 1 / distance.shape[1]))

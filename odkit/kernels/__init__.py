@@ -16,7 +16,8 @@ __all__ = ["Backend", "on"]
 class Backend:
     """A family of kernels: `backend.ecdf.tail_sum(...)` runs the cpu or the gpu twin of that name.
 
-    `array(x)` puts a numpy array where the kernels of this backend want it, `numpy(x)` brings a result back.
+    `array(x)` puts a numpy array where the kernels of this backend want it, `numpy(x)` brings a result back. `state(x)`
+    is for the arrays of a fitted model alone: their copy on the device is kept while they live.
     """
 
     def __init__(self, name: str, device: str) -> None:
@@ -31,6 +32,9 @@ class Backend:
     def array(self, x: Any) -> Any:
         return self.arrays.to_device(x, self.device)
 
+    def state(self, x: Any) -> Any:
+        return self.arrays.state_to_device(x, self.device)
+
     def numpy(self, x: Any) -> Any:
         return self.arrays.to_numpy(x)
 
@@ -42,6 +46,8 @@ def on(device: str | None = None) -> Backend:
 
     Raises
     ------
+    TypeError
+        If the device is no text.
     RuntimeError
         If the device is not on this machine. Nothing falls back in silence.
     ImportError
@@ -49,6 +55,8 @@ def on(device: str | None = None) -> Backend:
     """
     if device is None or device == "cpu":
         return Backend("cpu", "cpu")
+    if not isinstance(device, str):
+        raise TypeError(f"device={device!r} is no name of a device; give None, 'cpu', 'cuda' or 'cuda:{device}'")
     try:
         arrays = import_module("odkit.kernels.gpu.arrays")
     except ModuleNotFoundError as error:

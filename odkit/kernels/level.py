@@ -142,11 +142,11 @@ def fit(
 
 def distance_sq(k: Backend, level: Level, X: NDArray) -> NDArray[np.float64]:
     """Squared Mahalanobis distance of each row of X (n, d), shape (n,)."""
-    rows, location = k.array(X), k.array(level.location)
+    rows, location = k.array(X), k.state(level.location)
     if level.whitener is not None:
-        return k.numpy(k.gaussian.mahalanobis_sq(rows, location, k.array(level.whitener)))
-    components = None if level.components is None else k.array(level.components)
-    return k.numpy(k.gaussian.lowrank_distance(rows, location, components, k.array(level.weights), level.floor))
+        return k.numpy(k.gaussian.mahalanobis_sq(rows, location, k.state(level.whitener)))
+    components = None if level.components is None else k.state(level.components)
+    return k.numpy(k.gaussian.lowrank_distance(rows, location, components, k.state(level.weights), level.floor))
 
 
 def left_out_sq(k: Backend, level: Level, X: NDArray, n: int) -> NDArray[np.float64]:
@@ -185,7 +185,7 @@ def conditional_means(k: Backend, level: Level, X: NDArray) -> NDArray[np.float6
 
 def _precision_product(k: Backend, level: Level, X: NDArray) -> NDArray[np.float64]:
     arrays = (level.location, level.components, level.weights)
-    location, components, weights = (None if a is None else k.array(a) for a in arrays)
+    location, components, weights = (None if a is None else k.state(a) for a in arrays)
     return k.numpy(k.gaussian.precision_product(k.array(X), location, components, weights, level.floor))
 
 

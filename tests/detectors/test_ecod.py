@@ -14,6 +14,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from odkit import ECOD, model_file
 from tests import naive
+from tests.devices import TWINS
 
 ROWS = np.array([(1, 2), (2, 2), (2, 5), (3, 1), (10, 4)], float)
 NEW = [(11, 2), (2, 3), (0, 9), (1e6, 5)]
@@ -231,11 +232,11 @@ def test_small_sets_lose_nothing_by_compression():
 
 
 @pytest.mark.parametrize("parameters", [{}, {"aggregation": "paper"}, {"compression": 0.1, "nan_policy": "neutral"}])
-def test_a_torch_device_scores_alike(parameters):
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_a_torch_device_scores_alike(parameters, device):
     rng = np.random.default_rng(7)
     X, Q = rng.lognormal(size=(500, 4)), rng.lognormal(size=(60, 4)) * 2
-    here, there = ECOD(**parameters).fit(X), ECOD(device="torch", **parameters).fit(X)
+    here, there = ECOD(**parameters).fit(X), ECOD(device=device, **parameters).fit(X)
     np.testing.assert_allclose(there.score_samples(Q), here.score_samples(Q), rtol=1e-12)
     np.testing.assert_allclose(there.explain(Q), here.explain(Q), rtol=1e-12)
     assert there.offset_ == pytest.approx(here.offset_, rel=1e-12)

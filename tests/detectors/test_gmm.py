@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import GMM, Mahalanobis, model_file
 from odkit.kernels.cpu import mixture
+from tests.devices import TWINS
 
 KINDS = ["full", "tied", "diag", "spherical"]
 
@@ -207,10 +208,10 @@ def test_expected_is_what_makes_the_row_least_strange(rows, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_torch_gives_the_same_model(rows, kind):
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_torch_gives_the_same_model(rows, kind, device):
     given = start(kind, rows) | {"covariance_type": kind}
-    cpu, torch = GMM(3, **given).fit(rows), GMM(3, device="torch", **given).fit(rows)
+    cpu, torch = GMM(3, **given).fit(rows), GMM(3, device=device, **given).fit(rows)
     np.testing.assert_allclose(torch.score_samples(rows), cpu.score_samples(rows), rtol=1e-9)
     np.testing.assert_allclose(torch.explain(rows), cpu.explain(rows), rtol=1e-7, atol=1e-9)
     np.testing.assert_allclose(torch.expected(rows), cpu.expected(rows), rtol=1e-7, atol=1e-9)

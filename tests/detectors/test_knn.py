@@ -10,9 +10,10 @@ from sklearn.datasets import make_blobs
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
-from odkit import KNN, model_file
-from odkit.detectors import knn
+from odkit import KNN, model_file, neighbor_search
+from odkit.kernels.cpu import neighbors
 from tests import naive
+from tests.devices import TWINS
 
 
 @pytest.fixture(scope="module")
@@ -99,39 +100,110 @@ def test_small_distances_survive_a_far_origin():
     np.testing.assert_allclose(-scores, naive.neighbor_distances(X, X, 3)[0][:, -1], rtol=1e-12)
 
 
-def test_torch_gives_the_same_scores(rows):
-    pytest.importorskip("torch")
-    for X in (rows, rows.astype(np.float32)):
-        cpu, torch = KNN(4).fit(X), KNN(4, device="torch").fit(X)
-        np.testing.assert_allclose(
-            torch.score_samples(rows), cpu.score_samples(rows), rtol=1e-5 if X is not rows else 1e-12
-        )
-        np.testing.assert_allclose(torch.explain(rows[:9]), cpu.explain(rows[:9]), rtol=1e-3, atol=1e-6)
+@pytest.mark.parametrize("device", TWINS)
+def test_torch_gives_the_same_scores(rows, device):
+    for X in (rows, rows.astype(np.float32), (rows * [1, 1e3, 1] + 1e4).astype(np.float32)):
+        cpu, torch = KNN(4).fit(X), KNN(4, device=device).fit(X)
+        np.testing.assert_allclose(torch.score_samples(rows), cpu.score_samples(rows), rtol=1e-12)
+        np.testing.assert_allclose(torch.explain(rows[:9]), cpu.explain(rows[:9]), rtol=1e-9)
     with pytest.raises(ValueError, match="Euclidean metric only, metric='cosine'"):
-        KNN(metric="cosine", device="torch").fit(rows)
+        KNN(metric="cosine", device=device).fit(rows)
+    with pytest.raises(ValueError, match="Euclidean metric only, metric='cosine'"):
+        KNN(metric="cosine").fit(rows).set_params(device=device).score_samples(rows)
+
+
+def _far_tables():
+    rng = np.random.default_rng(3)
+    corrupt, apart = rng.normal(size=(400, 20)), rng.normal(size=(400, 20))
+    corrupt[17, 3] = 1e12
+    apart[200:] += 1e8
+    return {"one corrupt cell": corrupt, "two clusters far apart": apart}
+
+
+@pytest.mark.parametrize("case", _far_tables())
+@pytest.mark.parametrize("algorithm", ["auto", "brute", "ball_tree", "kd_tree"])
+def test_answers_are_exact_however_far_rows_lie_apart(case, algorithm):
+    X = _far_tables()[case]
+    expected = [np.sort(np.sqrt(((X - x) ** 2).sum(axis=1)))[5] for x in X]
+    np.testing.assert_allclose(-KNN(algorithm=algorithm).fit(X).score_samples(X), expected, rtol=1e-12)
+
+
+def test_auto_takes_a_tree_where_products_do_not_resolve(monkeypatch):
+    tried = []
+    by_differences = neighbors._by_differences
+    monkeypatch.setattr(
+        neighbors, "_by_differences", lambda *given: tried.append(len(given[0])) or by_differences(*given)
+    )
+    for X in _far_tables().values():
+        KNN().fit(X)
+    assert sum(tried) <= 1
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-200, 1e200, 1e300])
+@pytest.mark.parametrize("parameters", [{}, {"metric": "manhattan"}, {"p": 3}, {"algorithm": "brute"}], ids=str)
+def test_numbers_of_any_size_are_flagged_alike(unit, parameters):
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    unit = 2.0 ** int(np.log2(unit))
+    plain, scaled = KNN(**parameters).fit(rows), KNN(**parameters).fit(rows * unit)
+    np.testing.assert_array_equal(scaled.predict(rows * unit), plain.predict(rows))
+    np.testing.assert_allclose(scaled.score_samples(rows * unit) / unit, plain.score_samples(rows), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "later",
+    [{"metric": "manhattan"}, {"p": 1}, {"n_neighbors": 2}, {"aggregation": "mean"}, {"metric_params": {"w": 1}}],
+)
+def test_parameters_set_after_the_fit_move_no_score(rows, later):
+    detector = KNN().fit(rows)
+    expected = detector.score_samples(rows)
+    for step in (lambda d: d, lambda d: d.set_params(**later), lambda d: pickle.loads(pickle.dumps(d))):
+        detector = step(detector)
+        np.testing.assert_array_equal(detector.score_samples(rows), expected)
+        np.testing.assert_allclose(detector.explain(rows).sum(axis=1), -expected)
+
+
+def test_speed_parameters_set_after_the_fit_are_heard(rows):
+    detector = KNN().fit(rows)
+    expected = detector.score_samples(rows)
+    for later in ({"algorithm": "brute"}, {"leaf_size": 2}, {"n_jobs": 2}):
+        np.testing.assert_allclose(detector.set_params(**later).score_samples(rows), expected, rtol=1e-12)
+    chosen = {search.structure.algorithm for search in neighbor_search._searches.values()}
+    assert {"kd_tree", "brute"} <= chosen
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_rows_beyond_the_dtype_and_far_away_have_scores_and_reasons(rows, metric):
+    for fitted, far in ((rows.astype(np.float32), 1e39), (rows, 1e39), (rows, 1e200)):
+        detector = KNN(metric=metric).fit(fitted)
+        X = np.full((2, 3), far)
+        assert -detector.score_samples(X) == pytest.approx([far * (3 if metric == "manhattan" else 3**0.5)] * 2)
+        if metric == "euclidean":
+            np.testing.assert_allclose(detector.explain(X), far / 3**0.5)
 
 
 def test_the_model_is_plain_numpy_and_rebuilds_its_tree(rows):
     detector = KNN(4).fit(rows)
     expected = detector.score_samples(rows)
     fitted = {name for name in vars(detector) if name.endswith("_")}
-    assert fitted == {"rows_", "offset_", "n_features_in_"}
+    kept = {"n_neighbors_", "aggregation_", "metric_", "p_", "metric_params_"}
+    assert fitted == {"rows_", "offset_", "n_features_in_"} | kept
     revived = KNN(4)
     vars(revived).update(rows_=detector.rows_.copy(), offset_=detector.offset_, n_features_in_=3)
+    revived._check_state()  # as the first model files were, without the parameters of the fit
     np.testing.assert_array_equal(revived.score_samples(rows), expected)
 
 
 def test_trees_go_with_their_models(rows):
     gc.collect()
-    before = len(knn._searches)
+    before = len(neighbor_search._searches)
     detector = KNN().fit(rows)
     twins = [copy.deepcopy(detector), pickle.loads(pickle.dumps(detector))]
     for twin in twins:
         twin.score_samples(rows)
-    assert len(knn._searches) == before + 3
+    assert len(neighbor_search._searches) == before + 3
     del detector, twin, twins
     gc.collect()
-    assert len(knn._searches) == before
+    assert len(neighbor_search._searches) == before
 
 
 def test_the_fit_keeps_its_own_rows(rows):
@@ -180,7 +252,8 @@ def test_macrodata_anchor(data_home):
     np.testing.assert_allclose(np.mean(figures, axis=0), [0.7571, 0.4857], atol=2e-4)
 
 
-def test_numbers_too_large_for_distances_are_refused():
-    X = np.random.default_rng(0).normal(size=(50, 2)) * 1e300
+def test_distances_too_large_for_numbers_are_refused():
+    X = np.random.default_rng(0).normal(size=(50, 40))
+    X *= 1.7e308 / np.abs(X).max(axis=0)
     with np.errstate(all="ignore"), pytest.raises(ValueError, match="KNN: the training scores give the threshold"):
         KNN().fit(X)

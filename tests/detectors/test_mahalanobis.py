@@ -11,6 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import Mahalanobis, anomaly_score
 from tests import naive
+from tests.devices import TWINS
 
 
 @pytest.fixture(scope="module")
@@ -336,10 +337,10 @@ def test_far_and_mixed_scales_keep_their_digits():
     "params", [{}, {"shrinkage": "diag"}, {"subspace": ("npca", 0.9)}, {"threshold": "chi2"}], ids=str
 )
 @pytest.mark.parametrize("n", [8, 300])
+@pytest.mark.parametrize("twin", TWINS)
 @pytest.mark.filterwarnings("ignore:.*rows are too few")
-def test_the_torch_twin_gives_the_same_model_and_scores(X, params, n):
-    pytest.importorskip("torch")
-    host, device = (Mahalanobis(device=name, **params).fit(X[:n]) for name in (None, "torch"))
+def test_the_torch_twin_gives_the_same_model_and_scores(X, params, n, twin):
+    host, device = (Mahalanobis(device=name, **params).fit(X[:n]) for name in (None, twin))
     np.testing.assert_allclose(device.score_samples(X), host.score_samples(X), rtol=1e-9)
     np.testing.assert_allclose(device.explain(X), host.explain(X), rtol=1e-8, atol=1e-8)
     assert device.offset_ == pytest.approx(host.offset_, rel=1e-9)

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 from odkit import kernels
+from tests.devices import DEVICES
 
 
-@pytest.fixture(params=["cpu", "torch"])
+@pytest.fixture(params=DEVICES)
 def call(request):
     """`call("energy.moving_energy", ...)` runs that kernel on either backend."""
-    if request.param == "torch":
-        pytest.importorskip("torch")
     k = kernels.on(request.param)
 
     def run(name, *args, **kwargs):

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 from odkit import kernels
 from odkit.kernels.cpu import ecdf, sorting, staircase, tail_memory, tail_table
 from tests import naive
+from tests.devices import TWINS
 
 CAP = 50.0
 
@@ -176,8 +177,8 @@ def test_a_damaged_table_is_refused(field, spoil, message):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("form", ["as fitted", "tabled"])
 @pytest.mark.parametrize("cap", [0.0, CAP])
-def test_the_torch_twins_agree(dtype, form, cap, monkeypatch):
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_torch_twins_agree(dtype, form, cap, device, monkeypatch):
     rng = np.random.default_rng(4)
     X = np.column_stack([columns(kind, 400, rng) for kind in KINDS[:6]]).astype(dtype)
     X = np.column_stack([X, np.full(400, np.nan, dtype), np.where(rng.random(400) < 0.3, np.nan, X[:, 0])])
@@ -189,7 +190,7 @@ def test_the_torch_twins_agree(dtype, form, cap, monkeypatch):
         steps, signs, missing, _ = tail_memory.staircase_of(tail_memory.remember(X, 0.1), 0.1)
         table = staircase.tail_table(steps)
     there = np.where(np.isnan(Q), dtype(0), Q)
-    k = kernels.on("torch")
+    k = kernels.on(device)
     monkeypatch.setattr(k.ecdf, "BLOCK_CELLS", 1000)  # several blocks of rows
     twin = table._make(map(k.array, table))
     found = [
@@ -216,9 +217,9 @@ def test_the_torch_twins_take_the_same_arguments():
         ]
 
 
-def test_torch_takes_a_table_without_any_value():
-    pytest.importorskip("torch")
-    k = kernels.on("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_torch_takes_a_table_without_any_value(device):
+    k = kernels.on(device)
     empty = np.full((3, 2), np.nan)
     steps = tail_memory.staircase_of(tail_memory.remember(empty, 0.1), 0.1)[0]
     for table in (sorting.sorted_columns(empty)[0], staircase.tail_table(steps)):

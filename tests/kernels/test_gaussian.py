@@ -12,14 +12,13 @@ from odkit import kernels
 from odkit.kernels import level
 from odkit.kernels.cpu import quantiles, shrinkage
 from tests import naive
+from tests.devices import DEVICES
 
 SHRINKAGES = ["ledoit_wolf", "oas", 0.3, 1.0, ("ridge", 0.05)]
 
 
-@pytest.fixture(params=["cpu", "torch"])
+@pytest.fixture(params=DEVICES)
 def k(request):
-    if request.param == "torch":
-        pytest.importorskip("torch")
     return kernels.on(request.param)
 
 

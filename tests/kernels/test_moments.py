@@ -8,12 +8,11 @@ from hypothesis import strategies as st
 from odkit import kernels
 from odkit.kernels.cpu.moments import column_moments, merge_moments, moments
 from tests import naive
+from tests.devices import DEVICES
 
 
-@pytest.fixture(params=["cpu", "torch"])
+@pytest.fixture(params=DEVICES)
 def k(request):
-    if request.param == "torch":
-        pytest.importorskip("torch")
     return kernels.on(request.param)
 
 

@@ -8,15 +8,18 @@ from hypothesis.extra.numpy import arrays
 
 from odkit import kernels
 from tests import naive
+from tests.devices import DEVICES
 
 
 def _knn(X, rows, k, device):
     backend = kernels.on(device)
+    near = backend.neighbors
     queries, stored = backend.array(X), backend.array(rows)
-    index = backend.neighbors.nearest(queries, stored, k + 1)
-    found = backend.neighbors.neighbor_distances(queries, stored, index)
-    distance, index = backend.neighbors.without_copy(queries, stored, *found)
-    parts = backend.neighbors.distance_parts(queries, stored, distance, index)
+    place = near.place_of(stored)
+    edge, index = near.candidates(queries, stored, min(k + 1 + near.SPARE, len(rows)), place)
+    found = near.settle(queries, stored, edge, index, k + 1, place)
+    distance, index = near.without_copy(queries, stored, *found)
+    parts = near.distance_parts(queries, stored, distance, index)
     return tuple(backend.numpy(part) for part in (distance, index, parts))
 
 
@@ -35,10 +38,8 @@ def _tables():
     }
 
 
-@pytest.fixture(params=["cpu", "torch"])
+@pytest.fixture(params=DEVICES)
 def device(request):
-    if request.param == "torch":
-        pytest.importorskip("torch")
     return request.param
 
 
@@ -71,9 +72,65 @@ def test_blocks_change_nothing(device, monkeypatch):
         np.testing.assert_allclose(part, expected, rtol=1e-12)
 
 
-def test_float32_rows_keep_exact_distances():
+def _hard_tables():
     rng = np.random.default_rng(2)
-    X = rng.normal(size=(20, 3)).astype(np.float32)
-    distance, _, _ = _knn(X, X, 3, "cpu")
+    plain = rng.normal(size=(120, 4))
+    corrupt, apart, grid = plain.copy(), plain.copy(), rng.integers(0, 3, size=(120, 4)) + 1e7
+    corrupt[17, 3] = 1e12
+    apart[60:] += 1e8
+    sentinel = plain.copy()
+    sentinel[[3, 40, 41], [0, 1, 1]] = [1.7e308, -1.2e308, -1.2e308]
+    return {
+        "one corrupt cell": corrupt,
+        "two clusters far apart": apart,
+        "a grid far from 0": grid,
+        "float32": apart.astype(np.float32),
+        "float32, tiny": (plain * 1e-25).astype(np.float32),
+        "float32, huge": (plain * 1e25).astype(np.float32),
+        "most are equal": np.where(rng.random((120, 4)) < 0.9, 0.0, plain),
+        "mostly zero, traces of 1e-200": np.where(np.arange(120)[:, None] < 60, plain, plain * 1e-200),
+        "values that stand for missing": sentinel,
+    }
+
+
+@pytest.mark.parametrize("case", _hard_tables())
+def test_neighbours_are_exact_where_products_are_not(case, device):
+    rows = _hard_tables()[case]
+    distance, _, parts = _knn(rows, rows, 4, device)
+    X = rows.astype(np.longdouble)
+    expected = np.sort(np.sqrt(((X[:, None] - X) ** 2).sum(axis=2)), axis=1)[:, 1:5]
+    np.testing.assert_allclose(distance, expected.astype(float), rtol=1e-12)
+    np.testing.assert_allclose(parts.sum(axis=1), (distance / 4).sum(axis=1), rtol=1e-9)
     assert distance.dtype == np.float64
-    np.testing.assert_allclose(distance, naive.neighbor_distances(X.astype(float), X.astype(float), 3)[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("power", [-1000, -600, 600, 1010])
+def test_a_power_of_two_scales_distances_and_nothing_else(power, device):
+    X = np.random.default_rng(3).normal(size=(50, 3))
+    distance, index, _ = _knn(X, X, 3, device)
+    scaled, scaled_index, parts = _knn(np.ldexp(X, power), np.ldexp(X, power), 3, device)
+    np.testing.assert_array_equal(scaled_index, index)
+    np.testing.assert_allclose(np.ldexp(scaled, -power), distance, rtol=1e-14)
+    assert np.isfinite(parts).all()
+
+
+def test_products_that_resolve_are_not_searched_again(device, monkeypatch):
+    module = kernels.on(device).neighbors
+    X = np.random.default_rng(4).normal(size=(300, 20)) * 0.01 + [1e3] * 20
+    X[5, 5] = 1e9
+    seen = []
+    search = module._by_differences
+    monkeypatch.setattr(module, "_by_differences", lambda q, rows, n: seen.append(len(q)) or search(q, rows, n))
+    _knn(X, X, 5, device)
+    assert sum(seen) <= 1  # at most the corrupt row itself
+
+
+def test_rows_that_products_hide_are_searched_again(device, monkeypatch):
+    module = kernels.on(device).neighbors
+    X = np.random.default_rng(4).normal(size=(300, 20))
+    X[150:] += 1e8
+    seen = []
+    search = module._by_differences
+    monkeypatch.setattr(module, "_by_differences", lambda q, rows, n: seen.append(len(q)) or search(q, rows, n))
+    _knn(X, X, 5, device)
+    assert sum(seen) >= 150

@@ -5,6 +5,7 @@ import pytest
 
 from odkit import kernels
 from odkit.kernels.cpu import patches
+from tests.devices import DEVICES, TWINS
 
 SHAPES = [(3, 1, 1), (7, 5, 3), (12, 4, 64), (9, 3, 65), (5, 8, 130)]
 
@@ -90,9 +91,9 @@ def test_a_blur_wider_than_the_map_reflects_again_and_again():
     np.testing.assert_allclose(patches.smooth(maps, (5, 3), 4.0), expected, rtol=1e-9)
 
 
-def test_the_torch_twins_give_the_same_numbers():
-    pytest.importorskip("torch")
-    k = kernels.on("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_torch_twins_give_the_same_numbers(device):
+    k = kernels.on(device)
     Z = np.random.default_rng(2).normal(size=(9, 4, 70))
     cpu = patches.absorb(Z[:5], 0.05)
     gpu = k.patches.absorb(k.array(Z[:5]), 0.05)
@@ -126,10 +127,8 @@ def test_the_torch_twins_give_the_same_numbers():
     )
 
 
-@pytest.mark.parametrize("backend", ["cpu", "torch"])
+@pytest.mark.parametrize("backend", DEVICES)
 def test_factors_lie_packed_64_positions_to_a_block(backend):
-    if backend == "torch":
-        pytest.importorskip("torch")
     k = kernels.on(backend)
     Z = np.random.default_rng(0).normal(size=(6, 3, 70))
     fitted = k.patches.absorb(k.array(Z), 0.05, left_out=False)

@@ -6,14 +6,13 @@ from scipy.stats import norm
 
 from odkit import kernels
 from tests import naive
+from tests.devices import DEVICES
 
 x, mean, variance = (np.array([row]) for row in ([1.0, 2.0], [0.0, 2.0], [4.0, 1.0]))
 
 
-@pytest.fixture(params=["cpu", "torch"])
+@pytest.fixture(params=DEVICES)
 def k(request):
-    if request.param == "torch":
-        pytest.importorskip("torch")
     return kernels.on(request.param)
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from odkit import kernels
 from odkit.kernels.cpu.sparse_conv import pool_rules, submanifold_rules
+from tests.devices import TWINS
 
 
 def sites(seed, n, size, n_images=3):
@@ -41,9 +42,9 @@ def test_rows_do_not_wrap():
     assert (submanifold_rules(active, 5) == 3).sum() == 3 * 9 - 3
 
 
-def test_the_torch_twins_agree():
-    pytest.importorskip("torch")
-    k = kernels.on("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_torch_twins_agree(device):
+    k = kernels.on(device)
     active = sites(0, 200, 12)
     np.testing.assert_array_equal(
         k.numpy(k.sparse_conv.submanifold_rules(k.array(active), 12)), submanifold_rules(active, 12)

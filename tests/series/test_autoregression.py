@@ -7,6 +7,7 @@ import pytest
 from odkit import Autoregression, anomaly_score
 from odkit.series.autoregression import smoothed
 from tests import naive
+from tests.devices import TWINS
 
 
 def test_equals_the_regression_matrix():
@@ -51,10 +52,10 @@ def test_channels_weigh_alike_whatever_their_error():
     assert np.argmax(anomaly_score(fitted, test)) == 250
 
 
-def test_the_twin_on_torch():
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_twin_on_torch(device):
     x = np.random.default_rng(0).normal(size=(200, 2))
-    twin, ours = Autoregression(order=5, device="torch").fit(x), Autoregression(order=5).fit(x)
+    twin, ours = Autoregression(order=5, device=device).fit(x), Autoregression(order=5).fit(x)
     np.testing.assert_allclose(twin.coef_, ours.coef_, rtol=1e-9)
     np.testing.assert_allclose(twin.score_samples(x), ours.score_samples(x), rtol=1e-9)
 

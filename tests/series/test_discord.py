@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from odkit import Discord, anomaly_score
+from tests.devices import TWINS
 
 WAVE = np.sin(2 * np.pi * np.arange(1000) / 50)
 
@@ -54,10 +55,10 @@ def test_the_offset_against_the_training_series_comes_from_its_self_join():
     assert anomaly_score(train, x).max() < 1e-3
 
 
-def test_the_twin_on_torch():
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_twin_on_torch(device):
     x = np.random.default_rng(0).normal(size=(300, 2))
-    ours, twin = (Discord(window=20, device=d).fit(x).score_samples(x) for d in (None, "torch"))
+    ours, twin = (Discord(window=20, device=d).fit(x).score_samples(x) for d in (None, device))
     np.testing.assert_allclose(twin, ours, rtol=1e-9)
 
 

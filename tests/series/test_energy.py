@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from odkit import MovingEnergy, anomaly_score
+from tests.devices import TWINS
 
 
 def test_golden():
@@ -45,12 +46,12 @@ def test_the_window_can_be_the_period():
         MovingEnergy(window="auto").fit(np.ones(60))
 
 
-def test_the_device_is_named_where_it_is_missing():
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_device_is_named_where_it_is_missing(device):
     with pytest.raises(RuntimeError, match="cuda:97"):
         MovingEnergy(window=5, device="cuda:97").fit(np.arange(20.0))
     x = np.random.default_rng(0).normal(size=(50, 2))
-    twin = MovingEnergy(window=5, device="torch").fit(x)
+    twin = MovingEnergy(window=5, device=device).fit(x)
     np.testing.assert_allclose(twin.score_samples(x), MovingEnergy(window=5).fit(x).score_samples(x), rtol=1e-12)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from odkit import PolynomialResidual, anomaly_score
+from tests.devices import TWINS
 
 
 def test_golden():
@@ -31,10 +32,10 @@ def test_scale_comes_from_training():
     np.testing.assert_allclose(anomaly_score(fitted, test * 3 + 5), 3 * anomaly_score(fitted, test), rtol=1e-8)
 
 
-def test_the_twin_on_torch():
-    pytest.importorskip("torch")
+@pytest.mark.parametrize("device", TWINS)
+def test_the_twin_on_torch(device):
     x = np.random.default_rng(0).normal(size=(205, 2))
-    ours, twin = (PolynomialResidual(window=10, device=d).fit(x).score_samples(x) for d in (None, "torch"))
+    ours, twin = (PolynomialResidual(window=10, device=d).fit(x).score_samples(x) for d in (None, device))
     np.testing.assert_allclose(twin, ours, rtol=1e-9)
 
 

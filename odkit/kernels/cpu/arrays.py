@@ -2,10 +2,15 @@
 
 from numpy.typing import NDArray
 
-__all__ = ["to_device", "to_numpy"]
+__all__ = ["state_to_device", "to_device", "to_numpy"]
 
 
 def to_device(x: NDArray, device: str) -> NDArray:
+    """x itself."""
+    return x
+
+
+def state_to_device(x: NDArray, device: str) -> NDArray:
     """x itself."""
     return x
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odkit.kernels.cpu import em, mixture
-from odkit.kernels.cpu.neighbors import nearest
+from odkit.kernels.cpu.neighbors import candidates, place_of
 
 __all__ = [
     "Settings",
@@ -103,7 +103,7 @@ def k_means(rows: NDArray, n_clusters: int, rng: np.random.Generator) -> tuple[N
     means = _seeds(scaled, n_clusters, rng)
     labels = np.full(len(rows), -1)
     for _ in range(SHORT_RUN):
-        before, labels = labels, nearest(scaled, means, 1)[:, 0]
+        before, labels = labels, candidates(scaled, means, 1, place_of(means))[1][:, 0]
         if np.array_equal(before, labels):
             break
         for k in np.unique(labels):

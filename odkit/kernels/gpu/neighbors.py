@@ -1,37 +1,86 @@
-"""torch twins of `odkit.kernels.cpu.neighbors`: same names, same signatures, tensors in, tensors out.
+"""torch twins of `odkit.kernels.cpu.neighbors`: same names, same signatures, tensors in, tensors out, float64.
 
-They compute in the dtype they are given: float32 is approximate in the choice between near-equal neighbours.
+Also float32 rows are compared in float64, as on the cpu: expanded squares have lost the order of near rows in float32.
 """
+
+import math
 
 import torch
 
-__all__ = ["distance_parts", "nearest", "neighbor_distances", "without_copy"]
+from odkit.kernels.cpu.neighbors import LIMIT, SAMPLE, SPARE, VANISHING, VAST, Place, is_sure
+
+__all__ = [
+    "LIMIT",
+    "SPARE",
+    "Place",
+    "candidates",
+    "distance_parts",
+    "measured",
+    "place_of",
+    "placed",
+    "settle",
+    "sure",
+    "without_copy",
+]
 
 BLOCK_CELLS = 1 << 26  # numbers of scratch per block: 512 MiB in float64
 
 
-def nearest(queries: torch.Tensor, rows: torch.Tensor, n_neighbors: int) -> torch.Tensor:
-    """Index of the nearest rows of each query, shape (m, n_neighbors), nearest first, by brute force."""
-    center = rows.mean(dim=0)
-    rows = rows - center
-    half_norms = (rows * rows).sum(dim=1) / 2
-    index = torch.empty((len(queries), n_neighbors), dtype=torch.int64, device=rows.device)
-    for block in _blocks(len(queries), len(rows)):
-        key = torch.addmm(half_norms, queries[block] - center, rows.T, alpha=-1)
-        index[block] = key.topk(n_neighbors, dim=1, largest=False, sorted=True).indices
-    return index
+def place_of(rows: torch.Tensor) -> Place:
+    """The median and typical extent of some rows; a few corrupt cells move neither."""
+    some = rows[:: -(-len(rows) // SAMPLE)].double()
+    center = some.median(dim=0).values
+    extents = (some - center).abs().amax(dim=1)
+    extent = float(extents.median()) or float(extents.max()) or float((rows.double() - center).abs().max())
+    return Place(center, 2.0 ** (math.frexp(extent)[1] - 1) if 0 < extent < math.inf else 1.0)
 
 
-def neighbor_distances(
-    queries: torch.Tensor, rows: torch.Tensor, index: torch.Tensor
+def placed(X: torch.Tensor, place: Place) -> torch.Tensor:
+    """X as the search sees it, float64."""
+    return ((X.double() - place.center) / place.scale).clamp(-LIMIT, LIMIT)
+
+
+def candidates(
+    queries: torch.Tensor, rows: torch.Tensor, n_candidates: int, place: Place
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Distances to the rows named by `index`, shape (m, k), from plain differences, and `index` sorted by them."""
-    distance = torch.empty(index.shape, dtype=rows.dtype, device=rows.device)
-    for block in _blocks(len(queries), index.shape[1] * rows.shape[1]):
-        difference = rows[index[block]] - queries[block, None, :]
-        distance[block] = (difference * difference).sum(dim=2).sqrt()
-    distance, order = distance.sort(dim=1, stable=True)
-    return distance, index.gather(1, order)
+    """The nearest rows of each query as one matrix product per block sees them: edge (m,), index (m, n_candidates)."""
+    rows = placed(rows, place)
+    half_norms = (rows * rows).sum(dim=1) / 2
+    edge = torch.empty(len(queries), dtype=torch.float64, device=rows.device)
+    index = torch.empty((len(queries), n_candidates), dtype=torch.int64, device=rows.device)
+    for block in _blocks(len(queries), len(rows)):
+        q = placed(queries[block], place)
+        found = torch.addmm(half_norms, q, rows.T, alpha=-1).topk(n_candidates, dim=1, largest=False)
+        edge[block], index[block] = 2 * found.values.amax(dim=1) + (q * q).sum(dim=1), found.indices
+    return edge, index
+
+
+def settle(
+    queries: torch.Tensor,
+    rows: torch.Tensor,
+    edge: torch.Tensor,
+    index: torch.Tensor,
+    n_neighbors: int,
+    place: Place,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distances to the n_neighbors nearest rows, and their index, nearest first, from candidates."""
+    complete = index.shape[1] == len(rows)
+    distance, index = (part[:, :n_neighbors] for part in measured(queries, rows, index))
+    if not complete:
+        again = ~sure(queries, distance, edge, place)
+        if bool(again.any()):
+            distance, index = distance.clone(), index.clone()
+            distance[again], index[again] = _by_differences(queries[again], rows, n_neighbors)
+    return distance, index
+
+
+def sure(queries: torch.Tensor, distance: torch.Tensor, edge: torch.Tensor, place: Place) -> torch.Tensor:
+    """Whether no row outside the candidates is nearer than the farthest of these distances (m, k), ascending; (m,)."""
+    fine = torch.empty(len(queries), dtype=torch.bool, device=queries.device)
+    for block in _blocks(len(queries), queries.shape[1]):
+        norm = placed(queries[block], place).square().sum(dim=1).sqrt()
+        fine[block] = is_sure(norm, distance[block] / place.scale, edge[block], queries.shape[1])
+    return fine
 
 
 def without_copy(
@@ -52,12 +101,47 @@ def distance_parts(
     queries: torch.Tensor, rows: torch.Tensor, distance: torch.Tensor, index: torch.Tensor
 ) -> torch.Tensor:
     """Share of each feature in the mean of a query's distances, shape (m, d)."""
-    parts = torch.empty_like(queries)
-    scale = torch.where(distance > 0, 1 / (distance * index.shape[1]), 0.0)
+    parts = torch.empty(queries.shape, dtype=torch.float64, device=rows.device)
     for block in _blocks(len(queries), index.shape[1] * rows.shape[1]):
-        difference = rows[index[block]] - queries[block, None, :]
-        parts[block] = torch.einsum("ijk,ij->ik", difference * difference, scale[block])
+        difference, length = _differences(queries, rows, index, block), distance[block][:, :, None]
+        cosines = torch.where(length > 0, difference / length, 0.0)
+        parts[block] = (difference / index.shape[1] * cosines).sum(dim=1)
     return parts
+
+
+def measured(queries: torch.Tensor, rows: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distances to the rows named by `index`, shape (m, k), from plain differences, and `index` sorted by them."""
+    distance = torch.empty(index.shape, dtype=torch.float64, device=rows.device)
+    for block in _blocks(len(queries), index.shape[1] * rows.shape[1]):
+        distance[block] = _lengths(_differences(queries, rows, index, block))
+    distance, order = distance.sort(dim=1, stable=True)
+    return distance, index.gather(1, order)
+
+
+def _by_differences(queries: torch.Tensor, rows: torch.Tensor, n_neighbors: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The nearest rows by brute force without a product: exact at any scale, and slow."""
+    index = torch.empty((len(queries), n_neighbors), dtype=torch.int64, device=rows.device)
+    for block in _blocks(len(queries), rows.numel()):
+        lengths = _lengths(rows.double()[None] - queries[block, None, :].double())
+        index[block] = lengths.topk(n_neighbors, dim=1, largest=False).indices
+    return measured(queries, rows, index)
+
+
+def _lengths(difference: torch.Tensor) -> torch.Tensor:
+    """Euclidean norms along the last axis; where squares leave the range of float64, of numbers scaled first."""
+    squares = (difference * difference).sum(dim=-1)
+    odd = ~((squares > VANISHING) & (squares < VAST))
+    lengths = squares.sqrt()
+    if bool(odd.any()):
+        rest = difference[odd]
+        largest = rest.abs().amax(dim=-1)
+        scaled = torch.where(largest[:, None] > 0, rest / largest[:, None], 0.0)
+        lengths[odd] = largest * (scaled * scaled).sum(dim=-1).sqrt()
+    return lengths
+
+
+def _differences(queries: torch.Tensor, rows: torch.Tensor, index: torch.Tensor, block: slice) -> torch.Tensor:
+    return rows[index[block]].double() - queries[block, None, :].double()
 
 
 def _blocks(n_rows: int, cells_per_row: int) -> list[slice]:

@@ -66,6 +66,8 @@ def alarmed_fraction(found: Iterable[Span], n: int) -> float:
     >>> alarmed_fraction([(0, 5), (3, 10)], n=100)
     0.1
     """
+    if n < 1:
+        raise ValueError(f"alarmed_fraction: n={n}; a series of at least one step is needed")
     return float(mask_of(found, n).mean())
 
 
@@ -75,7 +77,8 @@ def shift_null(
     """Counts of the same detections at random places: what overlap gives by chance at these lengths.
 
     The mask of the detections is rolled around the series by uniform offsets. Sum the counts over the series of a
-    group, repeat by repeat, and compare the pooled F1 of the detector with the mean of theirs.
+    group, repeat by repeat, and compare the pooled F1 of the detector with the mean of theirs. `true` and `found` are
+    steps of 0..n.
 
     Returns
     -------
@@ -87,8 +90,12 @@ def shift_null(
     >>> pooled_f1([(1, 0, 0)]), pooled_f1(counts)
     (1.0, 0.01)
     """
+    true = list(true)
+    ends = ends_of(true, "true")
+    if n < 1 or (len(ends) and (ends.min() < 0 or ends.max() > n)):
+        raise ValueError(f"shift_null: n={n} and true intervals {ends.tolist()}; they must lie in steps 0 to n")
     rng = np.random.default_rng(random_state)
-    mask, true = mask_of(found, n), list(true)
+    mask = mask_of(found, n)
     return np.array(
         [overlap_confusion(true, from_mask(np.roll(mask, rng.integers(n)))) for _ in range(repeats)], dtype=np.int64
     ).reshape(repeats, 3)

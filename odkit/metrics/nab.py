@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from odkit.metrics.spans import Span, ends_of
 
@@ -26,7 +26,7 @@ def nab_score(
 
     Parameters
     ----------
-    windows : iterable of Interval or (start, stop), the labelled windows in rows
+    windows : iterable of Interval or (start, stop), the labelled windows in rows, disjoint
     detections : array-like of int, rows with an alarm
     n : int
         Rows of the file; the first min(floor(.15 n), 750) are not judged.
@@ -53,10 +53,10 @@ def nab_score(
     ends = ends[np.argsort(ends[:, 0])]
     if len(ends) == 0:
         raise ValueError("nab_score: no window; the score of a file without anomalies is not defined")
+    if ends[0, 0] < 0 or ends[-1, 1] > n or (ends[1:, 0] < ends[:-1, 1]).any():
+        raise ValueError(f"nab_score: windows must be disjoint and lie in rows 0 to {n}; given {ends.tolist()}")
     skipped = min(int(PROBATION * n), PROBATION_ROWS)
-    rows = np.unique(np.asarray(detections, dtype=np.int64))
-    if len(rows) and (rows[0] < 0 or rows[-1] >= n):
-        raise ValueError(f"nab_score: detections must be rows 0..{n - 1}; given {rows[0]} to {rows[-1]}")
+    rows = _rows(detections, n)
     rows = rows[rows >= skipped]
     best = np.full(len(ends), -np.inf)
     total = 0.0
@@ -74,6 +74,20 @@ def nab_score(
     total += np.where(np.isneginf(best), -cost_missed, best)[judged].sum()
     null = -cost_missed * judged.sum()
     return float(100 * (total - null) / (len(ends) - null))
+
+
+def _rows(detections: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Sorted rows with an alarm; a mask or fractions would silently become other rows."""
+    given = np.asarray(detections)
+    if given.ndim != 1 or (given.size and (given.dtype.kind not in "iuf" or (given != np.floor(given)).any())):
+        raise ValueError(
+            f"nab_score: detections have dtype {given.dtype} and shape {given.shape}; whole row numbers are needed, "
+            "of a mask numpy.flatnonzero(mask)"
+        )
+    rows = np.unique(given.astype(np.int64))
+    if len(rows) and (rows[0] < 0 or rows[-1] >= n):
+        raise ValueError(f"nab_score: detections must be rows 0..{n - 1}; given {rows[0]} to {rows[-1]}")
+    return rows
 
 
 def _sigmoid(position: float) -> float:

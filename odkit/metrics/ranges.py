@@ -36,6 +36,8 @@ def range_precision_recall(is_outlier: ArrayLike, is_alarm: ArrayLike, *, alpha:
         raise ValueError(
             f"range_precision_recall: {len(truth)} labels and {len(alarm)} alarms; give one of each a step"
         )
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"range_precision_recall: alpha={alpha!r}; a share from 0 to 1 is needed")
     return _range_reward(alarm, truth, 0.0), _range_reward(truth, alarm, alpha)
 
 

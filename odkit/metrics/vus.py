@@ -1,5 +1,7 @@
 """Volumes under the surfaces of ROC and precision-recall: ranking of steps under soft borders."""
 
+from numbers import Integral
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -22,8 +24,9 @@ def vus(
     is_outlier : array-like of shape (n,), bool, with both classes
     anomaly_score : array-like of shape (n,)
     max_window : int, default=100
-        Longest border in steps, both sides together.
+        Longest border in steps, both sides together, at least 0.
     n_thresholds : int, default=250
+        Scores at which the curves are computed, at least 2.
 
     Returns
     -------
@@ -41,7 +44,12 @@ def vus(
     >>> vus(truth, truth + 0.0, max_window=0)
     (1.0, 1.0)
     """
+    for name, value, least in (("max_window", max_window, 0), ("n_thresholds", n_thresholds, 2)):
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+            raise ValueError(f"vus: {name}={value!r}; a whole number of at least {least} is needed")
     truth = checked_labels(is_outlier, "is_outlier")
+    if len(truth) == 0:
+        raise ValueError("vus: is_outlier is empty; labels of both classes are needed")
     score = np.asarray(anomaly_score, dtype=np.float64)
     if score.shape != truth.shape or not np.isfinite(score).all():
         raise ValueError(

@@ -79,3 +79,11 @@ def test_delay():
 def test_errors_name_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_steps_that_the_series_lacks_are_refused():
+    with pytest.raises(ValueError, match="alarmed_fraction: n=0"):
+        alarmed_fraction([], 0)
+    for true, n in (([(100, 200)], 10), ([(-5, 3)], 10), ([], 0)):
+        with pytest.raises(ValueError, match=f"shift_null: n={n} and true intervals"):
+            shift_null(true, [], n)

@@ -1,5 +1,6 @@
 """The NAB score against a slow loop and golden values."""
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,6 +40,11 @@ def test_nab_equals_the_rows(detections, windows):
     [
         (lambda: nab_score([], [1], 100), "no window"),
         (lambda: nab_score([(1, 2)], [100], 100), "rows 0..99; given 100"),
+        (lambda: nab_score([(40, 50)], np.arange(100) == 40, 100), "dtype bool .* numpy.flatnonzero"),
+        (lambda: nab_score([(40, 50)], [40.7], 100), "whole row numbers"),
+        (lambda: nab_score([(40, 50)], [[40]], 100), r"shape \(1, 1\)"),
+        (lambda: nab_score([(40, 50), (45, 60)], [47], 100), "windows must be disjoint"),
+        (lambda: nab_score([(90, 150)], [], 100), "lie in rows 0 to 100"),
         (lambda: nab_score([(1, 2)], [1], 100, profile="fast"), "profile='fast' is unknown"),
     ],
 )

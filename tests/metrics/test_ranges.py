@@ -36,3 +36,9 @@ def test_range_equals_the_loops(truth, alarm, alpha):
 def test_labels_and_alarms_of_different_lengths_are_refused():
     with pytest.raises(ValueError, match="2 labels and 3 alarms"):
         range_precision_recall([0, 1], [0, 1, 1])
+
+
+@pytest.mark.parametrize("alpha", [-1, 2, float("nan")])
+def test_alpha_is_a_share(alpha):
+    with pytest.raises(ValueError, match=r"alpha=.*; a share from 0 to 1"):
+        range_precision_recall([0, 1], [0, 1], alpha=alpha)

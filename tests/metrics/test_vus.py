@@ -52,6 +52,11 @@ def test_vus_without_borders_on_distinct_scores_is_the_ordinary_area():
         (lambda: vus([0, 0, 0], [1.0, 2.0, 3.0]), "all 3 labels are False; both classes"),
         (lambda: vus([1, 1, 1], [1.0, 2.0, 3.0]), "all 3 labels are True; both classes"),
         (lambda: vus([0, 1], [1.0, np.nan]), "2 finite numbers"),
+        (lambda: vus([], []), "is_outlier is empty"),
+        (lambda: vus([0, 1], [1.0, 2.0], max_window=-1), "max_window=-1; a whole number of at least 0"),
+        (lambda: vus([0, 1], [1.0, 2.0], max_window=2.5), "max_window=2.5; a whole number"),
+        (lambda: vus([0, 1], [1.0, 2.0], n_thresholds=0), "n_thresholds=0; a whole number of at least 2"),
+        (lambda: vus([0, 1], [1.0, 2.0], n_thresholds=1), "n_thresholds=1; a whole number of at least 2"),
         (lambda: vus([0, 1, 2], [1.0, 2.0, 3.0]), "is_outlier must be .* only True and False"),
     ],
 )

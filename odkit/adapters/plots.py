@@ -3,7 +3,6 @@
 Figures are made without pyplot: no window opens and no global state changes. `figure.savefig("x.png")` writes one.
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
-from odkit.series.intervals import Interval
+from odkit.series.intervals import Interval, from_timestamps
 
 __all__ = ["plot_series"]
 
@@ -23,8 +22,8 @@ def plot_series(
     X: ArrayLike,
     anomaly_score: ArrayLike,
     *,
-    found: Iterable[Interval] = (),
-    true: Iterable[Interval] = (),
+    found: Any = (),
+    true: Any = (),
     threshold: ArrayLike | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -36,8 +35,8 @@ def plot_series(
         At most 8 channels. The index of a pandas frame or series is the horizontal axis.
     anomaly_score : array-like of shape (n_samples,)
         Higher = more anomalous.
-    found, true : iterables of Interval
-        Steps, half open.
+    found, true : iterables of Interval, or the frame that `detect` gives for a frame X
+        Intervals are steps, half open; a step is drawn to where the next one begins.
     threshold : float or array-like of shape (n_windows, 3), optional
         A line across, or rows (first step, step after the last, cut) as `DynamicThreshold.thresholds` gives them.
     title : str, optional
@@ -78,12 +77,12 @@ def plot_series(
     if threshold is not None:
         _draw_threshold(axes[-1], clock, threshold)
         legend.append(Patch(color=CUT, label="threshold"))
-    for spans, color, label, height in ((found, FOUND, "found", (0.5, 1.0)), (true, TRUE, "true", (0.0, 0.5))):
-        spans = list(spans)
+    borders = np.append(clock, clock[-1:] + (clock[-1] - clock[-2] if n > 1 else 0))
+    for given, color, label, height in ((found, FOUND, "found", (0.5, 1.0)), (true, TRUE, "true", (0.0, 0.5))):
+        spans = _steps(given, X, n, label)
         for each in spans:
             for axis in axes:
-                last = clock[min(each.stop, n - 1)]
-                axis.axvspan(clock[each.start], last, *height, color=color, alpha=0.45, linewidth=0)
+                axis.axvspan(borders[each.start], borders[each.stop], *height, color=color, alpha=0.45, linewidth=0)
         if spans:
             legend.append(Patch(color=color, alpha=0.45, label=f"{label} ({len(spans)})"))
     if legend:
@@ -94,9 +93,29 @@ def plot_series(
     return figure
 
 
+def _steps(spans: Any, X: Any, n: int, name: str) -> list[Interval]:
+    """Intervals inside the series; a frame of intervals has labels of X's index."""
+    if hasattr(spans, "columns"):
+        if not hasattr(X, "iloc"):
+            raise ValueError(f"plot_series: {name} is a frame with labels; hand in the frame X that has them, too")
+        spans = from_timestamps(spans[["start", "end"]].itertuples(index=False), X.index)
+    spans = list(spans)
+    for each in spans:
+        if not isinstance(each, Interval):
+            raise TypeError(
+                f"plot_series: {name} holds {each!r}; Interval(start, stop), or the frame of detect, needed"
+            )
+        if each.start < 0 or each.stop > n:
+            raise ValueError(f"plot_series: {name} has steps {each.start} to {each.stop} of {n}; they must lie inside")
+    return spans
+
+
 def _axis(X: Any, n: int, width: int) -> tuple[Any, list[str]]:
     """Horizontal positions and names of channels."""
-    clock = X.index.to_numpy() if hasattr(X, "iloc") else np.arange(n)
+    index = X.index if hasattr(X, "iloc") else np.arange(n)
+    clock = np.asarray(index.to_timestamp() if hasattr(index, "to_timestamp") else index)
+    if clock.dtype.kind not in "iufM":  # durations, text: matplotlib has no axis for them, or one without distances
+        clock = np.arange(n)
     if hasattr(X, "columns"):
         return clock, [str(name) for name in X.columns]
     name = getattr(X, "name", None)

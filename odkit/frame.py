@@ -12,6 +12,7 @@ from odkit._sklearn import check_is_fitted
 from odkit.base import Detector
 from odkit.frame_kinds import Table, open_table
 from odkit.scores import explain, last_step
+from odkit.series.base import check_clock
 from odkit.words import instead, listed
 
 __all__ = ["score_frame"]
@@ -76,6 +77,7 @@ def score_frame(
     check_is_fitted(detector)
     if not isinstance(top, Integral) or isinstance(top, bool) or top < 0:
         raise ValueError(f"score_frame: top={top!r}; a number of reasons, 0 or more, is needed")
+    check_clock(detector, frame)
     table = open_table(frame, detector)
     carried = _names("keys", keys, table.columns)
     features = _features(detector, table.columns, carried, _names("ignore", ignore, table.columns))

@@ -5,17 +5,20 @@ rows matters. `contamination="auto"` puts the offset four standard deviations ab
 training series. Time stamps of a frame must be even, and come back with the intervals of `detect`.
 """
 
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from odkit._sklearn import check_is_fitted
 from odkit.base import Detector
 from odkit.scores import last_step
 from odkit.series import intervals
-from odkit.series.clock import clock_of, fill_missing, labels_of, like, step_of
+from odkit.series.clock import clock_of, fill_missing, follows, labels_of, like, step_of
+from odkit.series.windows import holding, unroll
 
-__all__ = ["SeriesDetector", "is_series"]
+__all__ = ["SeriesDetector", "check_clock", "is_series"]
 
 AUTO_SD = 4.0
 CHANNELS_NAMED = 3
@@ -32,8 +35,9 @@ class SeriesDetector(Detector):
     ----------
     offset_ : float
         "auto": mean - 4 standard deviations of the training scores; a float: that quantile of them.
-    step_ : float or None
-        Seconds between time stamps of the training frame; None without stamps or with calendar steps.
+    step_ : float, str or None
+        Seconds between time stamps of the training frame, or the name of its calendar step ("MS", "B"); None without
+        stamps.
     """
 
     _advice_on_gaps = (
@@ -46,30 +50,65 @@ class SeriesDetector(Detector):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_channels)
-        threshold : object with find(anomaly_score) -> list of Interval, optional
-            For instance `DynamicThreshold()`. None: runs of steps with `predict(X) == -1`.
+        threshold : float, or object with find(anomaly_score) -> list of Interval, optional
+            A number: runs of steps whose anomaly score (-score_samples) exceeds it. An object: for instance
+            `DynamicThreshold()`, which takes anomaly scores >= 0. None: runs of steps with `predict(X) == -1`.
         missing : array-like of shape (n_samples,), bool, optional
-            Steps that were not measured. Their values (NaN is allowed there) are replaced by a straight line between
-            their neighbours, and their score by the median score of the measured steps: they are no evidence.
+            Steps that were not measured; NaN is allowed there. They and every step whose score looks at one of them
+            (for most detectors those less than a window away) are no evidence: their score is the median of the
+            others', and intervals end where evidence ends. To trust filled values, fill them
+            (`odkit.series.fill_missing`) and leave them unmarked.
 
         Returns
         -------
         list of Interval, or for a pandas X a frame with columns start, end, peak (labels of X's index, both ends
         included), severity and channels: up to three names, the most deviating first, where the detector explains
-        its score.
+        its score; empty where it does not.
         """
+        cut = self._checked(threshold)
         index = labels_of(X)
-        unmeasured = None if missing is None else np.asarray(missing)
-        if unmeasured is not None:
-            X = self._filled(X, unmeasured)
+        mask = None if missing is None else np.asarray(missing)
+        if mask is not None:
+            X = self._filled(X, mask)
         anomaly = -self.score_samples(X)
-        if unmeasured is not None:
-            anomaly[unmeasured] = np.median(anomaly[~unmeasured])
-        found = intervals.above(anomaly, -self.offset_) if threshold is None else threshold.find(anomaly)
+        found = _found(anomaly, cut) if mask is None else self._found_on_evidence(anomaly, cut, mask)
         if found and hasattr(self, "explain"):
             names = list(getattr(self, "feature_names_in_", range(self.n_features_in_)))
             found = intervals.name_channels(found, self.explain(X), names, CHANNELS_NAMED)
         return found if index is None else intervals.to_frame(found, index)
+
+    def _checked(self, threshold: Any) -> Any:
+        """A number or an object with `find`."""
+        check_is_fitted(self)
+        if threshold is None:
+            return -self.offset_
+        if isinstance(threshold, Real) and not isinstance(threshold, bool) and np.isfinite(float(threshold)):
+            return float(threshold)
+        if not hasattr(threshold, "find") or isinstance(threshold, str | type):
+            raise TypeError(
+                f"{type(self).__name__}: threshold={threshold!r}; a finite number, an object with find(anomaly_score) "
+                "such as DynamicThreshold(), or None for the detector's own offset_ are allowed"
+            )
+        return threshold
+
+    def _found_on_evidence(self, anomaly: NDArray, cut: Any, missing: NDArray) -> list[intervals.Interval]:
+        """What is found where no score looks at a missing step."""
+        blind = self._looks_at(missing)
+        if blind.all():
+            raise ValueError(
+                f"{type(self).__name__}: every score looks at one of the {int(missing.sum())} steps that `missing` "
+                "marks, so nothing can be said. Fill short gaps (odkit.series.fill_missing) and mark the long ones "
+                "only, or take a shorter window"
+            )
+        usual = float(np.median(anomaly[~blind]))
+        if isinstance(cut, float):
+            usual = min(usual, cut)  # also where most of the series is anomalous
+        return intervals.outside(_found(np.where(blind, usual, anomaly), cut), blind)
+
+    def _looks_at(self, steps: NDArray) -> NDArray[np.bool_]:
+        """True where a score depends on the value of one of the marked `steps`, (n,) in and out."""
+        touched = holding(steps, self.window_)
+        return np.asarray(unroll(touched, len(steps), self.window_, how="max") > 0)
 
     def _filled(self, X: Any, missing: NDArray) -> Any:
         values, filled = fill_missing(X, missing)
@@ -84,9 +123,13 @@ class SeriesDetector(Detector):
     def _fit_and_score(self, X: NDArray) -> NDArray:
         """`fit` for a detector inside another one: the training scores come back instead of being computed again."""
         self._validate_params()
-        X = self._validate(X, reset=True)
-        scores = self._fit_score(X)
-        self.offset_ = self._quantile(scores)
+        try:
+            X = self._validate(X, reset=True)
+            scores = self._fit_score(X)
+            self.offset_ = self._quantile(scores)
+        except BaseException:  # as in `fit`
+            self._forget()
+            raise
         return scores
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -107,6 +150,12 @@ class SeriesDetector(Detector):
         return super()._quantile(scores)
 
     def _validate(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        if np.ma.isMaskedArray(X) and np.ma.is_masked(X):
+            raise ValueError(
+                f"{type(self).__name__}: X is a masked array with {np.ma.count_masked(X)} masked cells, whose mask "
+                "nothing here reads. Fill them (odkit.series.fill_missing(X) reads the mask), or mark the steps: "
+                "detect(X.data, missing=mask)"
+            )
         self._check_stamps(X, reset=reset)
         if _is_flat(X) and (reset or self.n_features_in_ == 1):
             X = X.to_frame() if hasattr(X, "to_frame") else np.reshape(np.asarray(X), (-1, 1))
@@ -130,14 +179,15 @@ class SeriesDetector(Detector):
             )
 
     def _check_stamps(self, X: Any, *, reset: bool) -> None:
-        index = clock_of(X)
+        index = clock_of(X, type(self).__name__)
         step = None if index is None else step_of(index, type(self).__name__)
         if reset:
             self.step_ = step
-        elif step is not None and self.step_ is not None and step != self.step_:
+        elif index is not None and self.step_ is not None and not follows(index, self.step_):
+            every = f"'{self.step_:g}s'" if isinstance(self.step_, float) else f"'{self.step_}'"
             raise ValueError(
-                f"{type(self).__name__}: time stamps of X are {step:g} s apart, those of the training series were "
-                f"{self.step_:g} s apart. Use odkit.series.resample(X, every='{self.step_:g}s')"
+                f"{type(self).__name__}: time stamps of X are {_in_words(step)} apart, those of the training series "
+                f"were {_in_words(self.step_)} apart. Use odkit.series.resample(X, every={every})"
             )
 
     def _check_length(self, X: NDArray, least: int, why: str) -> None:
@@ -146,6 +196,14 @@ class SeriesDetector(Detector):
                 f"{type(self).__name__}: X has n_samples = {len(X)} time steps; {why} needs at least {least}. "
                 "Give a longer series or set a smaller value"
             )
+
+
+def _found(anomaly: NDArray, cut: Any) -> list[intervals.Interval]:
+    return intervals.above(anomaly, cut) if isinstance(cut, float) else cut.find(anomaly)
+
+
+def _in_words(step: float | str | None) -> str:
+    return f"{step:g} s" if isinstance(step, float) else f"calendar steps ({step or 'without a name'})"
 
 
 def _is_flat(X: Any) -> bool:
@@ -157,3 +215,9 @@ def _is_flat(X: Any) -> bool:
 def is_series(detector: Any) -> bool:
     """Whether rows are time steps to a detector or pipeline: they mean nothing without their neighbours."""
     return isinstance(last_step(detector), SeriesDetector)
+
+
+def check_clock(detector: Any, X: Any) -> None:
+    """Refuse time stamps that `detector` would, also in front of a pipeline, whose steps hand on arrays without any."""
+    if is_series(detector):
+        last_step(detector)._check_stamps(X, reset=False)

@@ -1,22 +1,43 @@
 """The clock of a series: even time stamps, or an error; making them even and filling gaps, on request only."""
 
+import re
 import sys
 import warnings
+from datetime import date
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["clock_of", "fill_missing", "labels_of", "like", "resample", "step_of"]
+__all__ = ["clock_of", "fill_missing", "follows", "labels_of", "like", "resample", "step_of"]
 
 Fill = Literal["linear", "previous", "mean"]
+TEXT_OF_A_STAMP = re.compile(r"\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}")
 
 
-def clock_of(X: Any) -> Any:
-    """The DatetimeIndex of a pandas frame or series, None for everything else."""
-    pandas = sys.modules.get("pandas")  # whoever hands in a frame has loaded it
+def clock_of(X: Any, who: str) -> Any:
+    """The time stamps of a pandas frame or series: instants, durations, starts of periods. None without stamps.
+
+    Raises
+    ------
+    TypeError
+        Where the labels are time stamps in disguise (text, or dates as objects), whose order nobody would check.
+    """
     index = labels_of(X)
-    return index if pandas is not None and isinstance(index, pandas.DatetimeIndex) else None
+    if index is None or len(index) == 0:
+        return None
+    pandas = sys.modules["pandas"]  # whoever hands in a frame has loaded it
+    if isinstance(index, pandas.PeriodIndex):
+        return index.to_timestamp()
+    if isinstance(index, pandas.DatetimeIndex | pandas.TimedeltaIndex):
+        return index
+    if isinstance(index[0], date) or (isinstance(index[0], str) and TEXT_OF_A_STAMP.match(index[0])):
+        raise TypeError(
+            f"{who}: the row labels are time stamps of type {type(index[0]).__name__} ({index[0]!s}), whose order and "
+            "distance are not checked; convert them (X.index = pandas.to_datetime(X.index)), or pass X.to_numpy() to "
+            "count rows as steps"
+        )
+    return None
 
 
 def labels_of(X: Any) -> Any:
@@ -24,8 +45,10 @@ def labels_of(X: Any) -> Any:
     return X.index if hasattr(X, "iloc") else None
 
 
-def step_of(index: Any, who: str) -> float | None:
-    """Seconds from one stamp to the next; None for calendar steps of changing length (months, business days).
+def step_of(index: Any, who: str) -> float | str | None:
+    """Seconds from one stamp to the next, or the name of a calendar step (months, business days: "MS", "B").
+
+    None for a single stamp, and for a calendar of the user's own, which has no name.
 
     Raises
     ------
@@ -47,8 +70,9 @@ def step_of(index: Any, who: str) -> float | None:
         )
     if (gaps == gaps[0]).all():
         return float(gaps[0] / 1e9)
-    if index.freq is not None or _follows_a_calendar(index):
-        return None
+    calendar = _calendar(index)
+    if calendar is not None or index.freq is not None:
+        return calendar
     usual = int(np.median(gaps))
     i = int(np.flatnonzero(gaps != usual)[0]) + 1
     pandas = sys.modules["pandas"]
@@ -59,10 +83,24 @@ def step_of(index: Any, who: str) -> float | None:
     )
 
 
-def _follows_a_calendar(index: Any) -> bool:
+def _calendar(index: Any) -> str | None:
     with warnings.catch_warnings():  # pandas 3 announces that the type of the answer will change
         warnings.simplefilter("ignore")
-        return len(index) >= 3 and index.inferred_freq is not None
+        return None if len(index) < 3 or index.inferred_freq is None else str(index.inferred_freq)
+
+
+def follows(index: Any, step: float | str) -> bool:
+    """Whether the stamps of `index`, even in themselves, are `step` apart; a single stamp is."""
+    if len(index) < 2:
+        return True
+    if isinstance(step, str):  # of July and August alone nobody can tell months from steps of 31 days
+        pandas = sys.modules["pandas"]
+        return isinstance(index, pandas.DatetimeIndex) and index.equals(
+            pandas.date_range(index[0], periods=len(index), freq=step, unit=index.unit)
+        )
+    if getattr(index, "tz", None) is not None and step % 86400 == 0:
+        index = index.tz_localize(None)  # a day is a day where the clocks change
+    return bool((np.diff(index.as_unit("ns").asi8) / 1e9 == step).all())
 
 
 def resample(X: Any, every: str, *, how: str = "mean", fill: Fill = "linear") -> tuple[Any, NDArray[np.bool_]]:
@@ -74,7 +112,8 @@ def resample(X: Any, every: str, *, how: str = "mean", fill: Fill = "linear") ->
     every : str
         Bin length, a fixed pandas offset ("10min", "1h"); bins count from the first stamp.
     how : str, default="mean"
-        Aggregation of the rows of a bin, as pandas knows it ("mean", "median", "max", "sum", "last").
+        Aggregation of the rows of a bin, as pandas knows it ("mean", "median", "max", "sum", "last"). Bins without a
+        measured value are missing, whatever the aggregation makes of nothing.
     fill : {"linear", "previous", "mean"}
         Values of empty bins, as in `fill_missing`.
 
@@ -92,12 +131,16 @@ def resample(X: Any, every: str, *, how: str = "mean", fill: Fill = "linear") ->
     >>> frame["load"].tolist(), missing.tolist()
     ([2.0, 4.0, 6.0], [False, True, False])
     """
-    index = clock_of(X)
-    if index is None:
-        raise TypeError(f"resample: X must be a pandas frame or series with a DatetimeIndex, given {type(X).__name__}")
+    index = labels_of(X)
+    if index is None or not isinstance(index, sys.modules["pandas"].DatetimeIndex):
+        raise TypeError(
+            f"resample: X must be a pandas frame or series with a DatetimeIndex, given {type(X).__name__}"
+            + ("" if index is None else f" with a {type(index).__name__}; put time stamps there")
+        )
     if len(index) == 0 or index.hasnans:
         raise ValueError("resample: X has no rows, or NaT among its time stamps; drop those rows")
-    binned = X.sort_index().resample(every, origin="start").agg(how)
+    bins = X.sort_index().resample(every, origin="start")
+    binned = bins.agg(how).where(bins.count() > 0)  # a sum or count of nothing is 0, which nobody measured
     values, missing = fill_missing(binned, fill=fill)
     return like(binned, values), missing
 
@@ -117,6 +160,7 @@ def fill_missing(
     Parameters
     ----------
     X : array-like of shape (n_samples, n_channels) or (n_samples,)
+        NaN and the masked cells of a numpy.ma array are holes.
     missing : array-like of shape (n_samples,), bool, optional
         Steps whose values do not count, in addition to NaN.
     fill : {"linear", "previous", "mean"}
@@ -134,7 +178,8 @@ def fill_missing(
     >>> filled[:, 0], missing
     (array([1., 3., 5.]), array([False,  True, False]))
     """
-    filled = np.array(X, dtype=np.float64)
+    filled = np.ma.filled(np.ma.array(X, dtype=np.float64), np.nan) if np.ma.isMaskedArray(X) else X
+    filled = np.array(filled, dtype=np.float64)
     filled = filled.reshape(len(filled), -1)
     holes = np.isnan(filled)
     if missing is not None:

@@ -129,6 +129,12 @@ class SeriesConsensus(SeriesDetector):
         members = self._members()
         if not members:
             raise ValueError("SeriesConsensus: detectors is empty; give at least one, or None for the four baselines")
+        rows = next((each for each in members if not isinstance(each, SeriesDetector)), None)
+        if rows is not None:
+            raise TypeError(
+                f"SeriesConsensus: {rows!r} in detectors is no series detector; members are fresh series detectors, "
+                "and a detector of rows becomes one as Windowed(detector, window=...)"
+            )
         if self.how == "rank" and self.contamination == "auto":
             raise ValueError(
                 "SeriesConsensus: contamination='auto' cuts 4 standard deviations above the mean, which ranks never "
@@ -148,6 +154,9 @@ class SeriesConsensus(SeriesDetector):
 
     def _score(self, X: NDArray) -> NDArray:
         return self._joined(np.stack([-each.score_samples(X) for each in self.detectors_]))
+
+    def _looks_at(self, steps: NDArray) -> NDArray[np.bool_]:
+        return np.any([each._looks_at(steps) for each in self.detectors_], axis=0)
 
     def _joined(self, anomaly: NDArray) -> NDArray:
         if self.how == "rank":

@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from odkit._sklearn import Interval, check_is_fitted
 from odkit.kernels.cpu.streams import Vote, check_vote_state, correlated_vote, vote_state
 from odkit.series.base import SeriesDetector
+from odkit.series.clock import clock_of
 from odkit.series.streams import SeriesStream, warmed
+from odkit.series.windows import trailing
 
 __all__ = ["CorrelatedVote"]
 
@@ -25,7 +27,7 @@ class CorrelatedVote(SeriesDetector):
     0). It never stops learning: an anomaly that lasts becomes normal.
 
     Scores continue after the training rows: `score_samples(X)` takes X for the rows that follow those of `fit` and
-    `partial_fit`, and forgets them again. `partial_fit` keeps them.
+    `partial_fit`, and forgets them again. `partial_fit` keeps them; their time stamps must go on where the last ended.
 
     Parameters
     ----------
@@ -56,6 +58,8 @@ class CorrelatedVote(SeriesDetector):
         What the detector remembers of the rows it was fitted on.
     window_ : int
         max(memory, corr_window) + 1, the fewest rows to fit on.
+    end_ : int or None
+        Last time stamp learnt, in nanoseconds since 1970; None without stamps.
     offset_ : float
         From `fit`; `partial_fit` leaves it.
     n_features_in_ : int
@@ -118,7 +122,9 @@ class CorrelatedVote(SeriesDetector):
         """Learn from the rows that follow; the first call is a `fit`."""
         if not hasattr(self, "state_"):
             return self.fit(X)
-        _, _, self.state_ = self._run(self._validate(X, reset=False))
+        rows, end = self._validate(X, reset=False), self._end_of_what_follows(X)
+        _, _, self.state_ = self._run(rows)
+        self.end_ = end
         return self
 
     def alarms(self, X: ArrayLike) -> NDArray[np.bool_]:
@@ -135,6 +141,28 @@ class CorrelatedVote(SeriesDetector):
         """A stream of live scores that goes on where the training rows ended."""
         check_is_fitted(self)
         return warmed(VoteStream(self), history, self)
+
+    def _check_stamps(self, X: Any, *, reset: bool) -> None:
+        super()._check_stamps(X, reset=reset)
+        if reset:
+            index = clock_of(X, "CorrelatedVote")
+            self.end_ = None if index is None else _nanoseconds(index[-1:])
+
+    def _end_of_what_follows(self, X: Any) -> int | None:
+        """The last stamp of rows that follow those learnt, or an error where they do not."""
+        index = clock_of(X, "CorrelatedVote")
+        if index is None or self.end_ is None:
+            return None
+        gap = (_nanoseconds(index[:1]) - self.end_) / 1e9
+        if gap <= 0 or (isinstance(self.step_, float) and gap != self.step_):
+            raise ValueError(
+                f"CorrelatedVote: the rows begin at {index[0]}, {gap:g} s after the last one learnt; partial_fit takes "
+                f"the rows that follow it, steps of {self.step_} s. Fill the gap (odkit.series.resample), or fit again"
+            )
+        return _nanoseconds(index[-1:])
+
+    def _looks_at(self, steps: NDArray) -> NDArray[np.bool_]:
+        return trailing(steps, self.window_ + self.order)  # what error is usual, and who is correlated
 
     def _fit(self, X: NDArray) -> None:
         self._fit_score(X)
@@ -155,8 +183,19 @@ class CorrelatedVote(SeriesDetector):
 
     def _run(self, X: NDArray) -> tuple[NDArray, NDArray, dict[str, NDArray]]:
         """Parts, alarms and the state after X; the detector's own state stays as it is."""
-        state = {name: array.copy() for name, array in self.state_.items()}
+        state = self._copied_state()
         return *correlated_vote(X / self.scale_, state, self._vote()), state
+
+    def _copied_state(self) -> dict[str, NDArray]:
+        """The state to go on from; not if its arrays, whose bounds the loop does not check, have other sizes now."""
+        fitted = tuple(self.state_[name].shape[-1] for name in ("theta", "sizes", "errors"))
+        fitted += (len(self.state_["rows"]),)
+        if fitted != self._sizes():
+            raise ValueError(
+                f"CorrelatedVote: order, memory, smooth and corr_window are {self._sizes()} and were {fitted} in fit; "
+                "set them back, or fit again"
+            )
+        return {name: array.copy() for name, array in self.state_.items()}
 
     def _check_state(self) -> None:
         """Refuse a state that the compiled loop, which checks no bounds, must not see."""
@@ -171,13 +210,17 @@ class CorrelatedVote(SeriesDetector):
         return Vote(float(self.forgetting), self.smooth, float(self.rho), float(self.share), float(self.level))
 
 
+def _nanoseconds(stamp: Any) -> int:
+    return int(stamp.as_unit("ns").asi8[0])
+
+
 class VoteStream(SeriesStream):
     """Score of the step: O(C^2 + C order^2 + C memory)."""
 
     def __init__(self, detector: CorrelatedVote) -> None:
         super().__init__(detector)
         self._scale, self._vote = detector.scale_, detector._vote()
-        self._state = {name: array.copy() for name, array in detector.state_.items()}
+        self._state = detector._copied_state()
 
     def _next(self, step: NDArray) -> float:
         parts, _ = correlated_vote((step / self._scale)[None], self._state, self._vote)

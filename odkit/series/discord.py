@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions
 from odkit.series.base import SeriesDetector
-from odkit.series.windows import centre, estimate_period
+from odkit.series.windows import centre, estimate_period, holding
 
 __all__ = ["Discord"]
 
@@ -40,8 +40,8 @@ class Discord(SeriesDetector):
 
     Attributes
     ----------
-    reference_ : ndarray of shape (n_timesteps, n_channels), only with reference="train"
-        The training series.
+    reference_ : ndarray of shape (n_timesteps, n_channels) or None
+        The training series, where it was fitted with reference="train".
     window_ : int
     offset_ : float
     n_features_in_ : int
@@ -87,23 +87,19 @@ class Discord(SeriesDetector):
 
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Part of each channel in the anomaly score, shape (n_samples, n_channels); the parts add up to it."""
-        return self._profiles(self._validate(X, reset=False), self._reference()) / self.n_features_in_
+        return self._profiles(self._validate(X, reset=False), self.reference_) / self.n_features_in_
 
     def _fit(self, X: NDArray) -> None:
         self.window_ = estimate_period(X) if self.window == "auto" else int(self.window)
         self._check_length(X, self.window_, f"window = {self.window_}")
-        if self.reference == "train":
-            self.reference_ = np.array(X, dtype=np.float64)
+        self.reference_ = np.array(X, dtype=np.float64) if self.reference == "train" else None
 
     def _fit_score(self, X: NDArray) -> NDArray:
         self._fit(X)
         return -self._profiles(X, None).mean(axis=1)
 
     def _score(self, X: NDArray) -> NDArray:
-        return -self._profiles(X, self._reference()).mean(axis=1)
-
-    def _reference(self) -> NDArray | None:
-        return self.reference_ if self.reference == "train" else None
+        return -self._profiles(X, self.reference_).mean(axis=1)
 
     def _profiles(self, X: NDArray, reference: NDArray | None) -> NDArray:
         self._check_length(X, self.window_, f"window = {self.window_}")
@@ -115,3 +111,6 @@ class Discord(SeriesDetector):
             profile = k.numpy(k.matrix_profile.matrix_profile(k.array(x), self.window_, other, jobs))
             out[:, c] = centre(profile, len(x), self.window_)
         return out
+
+    def _looks_at(self, steps: NDArray) -> NDArray[np.bool_]:
+        return centre(holding(steps, self.window_), len(steps), self.window_)

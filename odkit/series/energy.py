@@ -10,7 +10,7 @@ from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.series.base import SeriesDetector
 from odkit.series.streams import EnergyStream, warmed
-from odkit.series.windows import causal, centre, estimate_period
+from odkit.series.windows import causal, centre, estimate_period, holding
 
 __all__ = ["MovingEnergy"]
 
@@ -118,8 +118,13 @@ class MovingEnergy(SeriesDetector):
         squares = k.numpy(
             k.energy.moving_energy(k.array(X), k.array(self.mean_), k.array(self.scale_), self.window_, self._cut())
         )
-        place = centre if self.placement == "centre" else causal
-        return place(squares, len(X), self.window_)
+        return self._placed(squares, len(X))
+
+    def _looks_at(self, steps: NDArray) -> NDArray[np.bool_]:
+        return self._placed(holding(steps, self.window_), len(steps))
+
+    def _placed(self, values: NDArray, n: int) -> NDArray:
+        return (centre if self.placement == "centre" else causal)(values, n, self.window_)
 
     def _cut(self) -> float | None:
         if self.clip == "auto":

@@ -16,6 +16,7 @@ from odkit.series.base import SeriesDetector
 __all__ = ["HypAD"]
 
 CLIP = 4.0  # scaled values of a scored series; training values lie in [-1, 1]
+NETWORK = ("task", "backbone", "latent", "head", "head_dim", "clip_r", "published")
 TRAINING = ("lambda_rec", "lambda_mse", "learning_rate", "epochs", "batch_size", "n_critic", "max_train_windows",
             "patience")  # fmt: skip
 
@@ -55,8 +56,9 @@ class HypAD(SeriesDetector):
     patience : int, optional
         Keep the weights of least loss on the last tenth of windows, stop after so many epochs without a lower one.
     published : bool, default=False
-        Train and measure as the published code does, defects included (docs/decisions/065): for comparison. Only
-        "reconstruct", without `head`, `head_dim`, `clip_r` and `lambda_mse`.
+        Train and measure as the published code does, defects included, but without its gates, dropout, Riemannian
+        optimiser, mode of a density and rolling mean (docs/decisions/065), and by the schedule given here: for
+        comparison. Only "reconstruct", without `head`, `head_dim`, `clip_r` and `lambda_mse`.
     contamination : float in (0, 0.5] or "auto", default="auto"
         Moves `offset_` only: a share of the training steps, or mean - 4 standard deviations of their scores.
     verbose : bool, default=False
@@ -69,8 +71,8 @@ class HypAD(SeriesDetector):
     Attributes
     ----------
     weights_, critic_ : dicts of float32 ndarrays by name
-    location_, scale_ : ndarrays of shape (n_channels,)
-        Middle and half of the training range (1 where that is 0).
+    network_ : dict of the parameters that shaped the network, as they were in `fit`
+    location_, scale_ : ndarrays (n_channels,), middle and half of the training range (1 where that is 0)
     usual_ : dict
         Mean and standard deviation of every factor on the training steps.
     critic_level_ : float, median of the critic over the training windows; only distances from it mean something
@@ -81,8 +83,7 @@ class HypAD(SeriesDetector):
         Whether that norm varies (by more than 1 %) and its mean lies in [.01, .95].
     loss_curve_, validation_curve_ : ndarrays of shape (n_epochs, 1)
         lambda_rec * distance + lambda_mse * squared error; the second is None without `patience`.
-    window_, n_features_in_ : int
-    offset_ : float
+    window_, n_features_in_, offset_ : int, int, float
 
     Notes
     -----
@@ -195,7 +196,6 @@ class HypAD(SeriesDetector):
         return self._joined(steps)[:, None] * factors.channel_shares(squares)
 
     def _fit_score(self, X: NDArray) -> NDArray:
-        self.__dict__.pop("usual_", None)  # a failed fit: no model
         if self.published and self.task != "reconstruct":
             raise ValueError("HypAD: published=True with task='forecast'; the published task is 'reconstruct'")
         self.window_ = self.window
@@ -204,6 +204,7 @@ class HypAD(SeriesDetector):
             from odkit.nets.adversarial import fit_networks
         except ModuleNotFoundError as error:
             raise ImportError("HypAD needs torch, which is missing: pip install 'odkit[torch]'") from error
+        self.network_ = {name: getattr(self, name) for name in NETWORK}
         self.location_, self.scale_ = factors.middle_and_half(X)
         log = logging.getLogger("odkit").info
         self.weights_, self.critic_, history = fit_networks(
@@ -246,5 +247,4 @@ class HypAD(SeriesDetector):
     def _plan(self) -> Any:
         from odkit.nets.hypad import Plan
 
-        net = self.task, self.backbone, self.latent
-        return Plan(self.n_features_in_, self.window_, *net, self.head, self.head_dim, self.clip_r, self.published)
+        return Plan(self.n_features_in_, self.window_, **self.network_)

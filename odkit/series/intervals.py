@@ -18,6 +18,7 @@ __all__ = [
     "from_timestamps",
     "merge",
     "name_channels",
+    "outside",
     "pad",
     "tidy",
     "to_frame",
@@ -146,6 +147,24 @@ def pad(intervals: Iterable[Interval], before: int, after: int, n: int) -> list[
     return [replace(each, start=max(each.start - before, 0), stop=min(each.stop + after, n)) for each in intervals]
 
 
+def outside(intervals: Iterable[Interval], steps: NDArray[np.bool_]) -> list[Interval]:
+    """The intervals without the marked `steps`: of each, what is left around its peak; none where that is marked.
+
+    >>> outside([Interval(2, 9, peak=7)], np.arange(10) == 4)
+    [Interval(start=5, stop=9, severity=nan, peak=7, channels=())]
+    """
+    walls = np.concatenate([[-1], np.flatnonzero(steps), [len(steps)]])
+    kept = []
+    for each in intervals:
+        free = each.start + np.flatnonzero(~steps[each.start : each.stop])
+        peak = each.peak if each.peak is not None else int(free[0]) if len(free) else each.start
+        if not steps[peak]:
+            after = int(np.searchsorted(walls, peak))
+            start, stop = max(each.start, int(walls[after - 1]) + 1), min(each.stop, int(walls[after]))
+            kept.append(replace(each, start=start, stop=stop))
+    return kept
+
+
 def tidy(
     intervals: Iterable[Interval], n: int, *, gap: int = 0, shortest: int = 1, before: int = 0, after: int = 0
 ) -> list[Interval]:
@@ -205,4 +224,5 @@ def to_frame(intervals: Iterable[Interval], index: Any) -> Any:
         for i in intervals
     ]
     frame = pd.DataFrame(rows, columns=["start", "end", "peak", "severity", "channels"])
-    return frame if rows else frame.astype({"start": index.dtype, "end": index.dtype, "severity": float})
+    labels = dict.fromkeys(["start", "end", "peak"], index.dtype)
+    return frame if rows else frame.astype({**labels, "severity": float})

@@ -28,10 +28,15 @@ class SeriesStream:
     def __init__(self, detector: Any) -> None:
         self._name = type(detector).__name__
         self._n_features = detector.n_features_in_
+        self._names = getattr(detector, "feature_names_in_", None)
         self.n_steps = 0
 
     def update(self, x: ArrayLike) -> float:
-        """Normality of the next time step x, shape (n_channels,) or a number for one channel."""
+        """Normality of the next time step x, shape (n_channels,) or a number for one channel.
+
+        A row of a frame must have the names of the training frame, in their order.
+        """
+        self._check_names(x)
         step = np.asarray(x, dtype=np.float64).reshape(-1)
         if step.shape != (self._n_features,):
             raise ValueError(
@@ -46,6 +51,14 @@ class SeriesStream:
         score = self._next(step)
         self.n_steps += 1
         return score
+
+    def _check_names(self, x: Any) -> None:
+        names = getattr(x, "columns", getattr(x, "index", None)) if hasattr(x, "iloc") else None
+        if names is not None and self._names is not None and list(names) != list(self._names):
+            raise ValueError(
+                f"{self._name}: the step has the channels {list(names)}; the detector was fitted with "
+                f"{self._names.tolist()}, in this order. Hand in x[detector.feature_names_in_]"
+            )
 
     def _next(self, step: NDArray) -> float:
         raise NotImplementedError

@@ -129,7 +129,8 @@ class DynamicThreshold(BaseEstimator):
         if len(bad):
             raise ValueError(
                 f"DynamicThreshold: the anomaly score must be finite and >= 0; step {bad[0]} has {e[bad[0]]} "
-                f"({len(bad)} such steps). Give a distance or an error, or subtract the training minimum"
+                f"({len(bad)} such steps). Give a distance or an error; cut scores below 0, such as log-densities, at "
+                "a number: odkit.series.above(score, threshold), or detect(X, threshold=number)"
             )
         return e
 

@@ -1,12 +1,15 @@
 """Windowed: any detector of rows as a detector of series, its rows being the windows."""
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 
 from odkit._sklearn import HasMethods, Interval, StrOptions
 from odkit.series.base import SeriesDetector
@@ -15,6 +18,11 @@ from odkit.series.windows import SlidingWindows, unroll
 __all__ = ["Windowed"]
 
 CHUNK_CELLS = 1 << 22  # numbers in the table of windows that are scored at once: 32 MiB
+
+
+def _explains(self: "Windowed") -> bool:
+    """Means of parts add up, medians and maxima do not; a pipeline's parts may belong to no channel."""
+    return self.how == "mean" and hasattr(self.estimator, "explain") and not isinstance(self.estimator, Pipeline)
 
 
 class Windowed(SeriesDetector):
@@ -99,6 +107,18 @@ class Windowed(SeriesDetector):
         self.contamination = contamination
         self.random_state = random_state
 
+    @available_if(_explains)
+    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Part of each channel in the anomaly score, shape (n_samples, n_channels).
+
+        The estimator's own `explain`, summed over a channel's columns and averaged over windows like the scores: it
+        adds up to what the estimator's adds up to. Only with how="mean" and an estimator that explains, no pipeline.
+        """
+        X = self._validate(X, reset=False)
+        shape = -1, self.window_, X.shape[1]
+        parts = self._of_windows(X, lambda rows: self.estimator_.explain(rows).reshape(shape).sum(axis=1))
+        return np.column_stack([unroll(part, len(X), self.window_, self.stride) for part in parts.T])
+
     def _fit(self, X: NDArray) -> None:
         if self.stride > self.window:
             raise ValueError(f"Windowed: stride = {self.stride} > window = {self.window} leaves steps in no window")
@@ -113,15 +133,15 @@ class Windowed(SeriesDetector):
         self.estimator_.fit(windows.reshape(len(windows), -1))
 
     def _score(self, X: NDArray) -> NDArray:
+        anomaly = self._of_windows(X, lambda rows: -self.estimator_.score_samples(rows))
+        return -unroll(anomaly, len(X), self.window_, self.stride, self.how)
+
+    def _of_windows(self, X: NDArray, value: Callable[[NDArray], NDArray]) -> NDArray:
+        """`value` of the table of windows, some rows at a time."""
         windows = self._windows(X)
         chunk = max(CHUNK_CELLS // (windows.shape[1] * windows.shape[2]), 1)
-        anomaly = np.concatenate(
-            [
-                -self.estimator_.score_samples(part.reshape(len(part), -1))
-                for part in (windows[i : i + chunk] for i in range(0, len(windows), chunk))
-            ]
-        )
-        return -unroll(anomaly, len(X), self.window_, self.stride, self.how)
+        parts = (windows[i : i + chunk] for i in range(0, len(windows), chunk))
+        return np.concatenate([value(part.reshape(len(part), -1)) for part in parts])
 
     def _windows(self, X: NDArray) -> NDArray:
         self._check_length(X, self.window_, f"window = {self.window_}")

@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from odkit import kernels
 from odkit._sklearn import Interval, check_is_fitted, fit_context
 
-__all__ = ["SlidingWindows", "causal", "centre", "estimate_period", "unroll", "window_starts"]
+__all__ = ["SlidingWindows", "causal", "centre", "estimate_period", "holding", "trailing", "unroll", "window_starts"]
 
 NO_PERIOD = 125  # what estimate_period answers where the autocorrelation has no peak
 PERIOD_STEPS = 20_000
@@ -25,6 +25,11 @@ def window_starts(n: int, window: int, stride: int = 1, cover_tail: bool = True)
     >>> window_starts(10, window=4, stride=4)
     array([0, 4, 6])
     """
+    if min(window, stride) < 1 or any(not isinstance(value, Integral) for value in (n, window, stride)):
+        raise ValueError(
+            f"window_starts: n={n}, window={window}, stride={stride}; whole numbers, window and stride at least 1, are "
+            "needed"
+        )
     if window > n:
         raise ValueError(
             f"window_starts: a window of {window} steps does not fit into a series of n_samples = {n} steps; "
@@ -74,6 +79,25 @@ def unroll(
     return kernels.on().windows.unroll(values, starts, n, window, how)
 
 
+def holding(steps: NDArray, window: int) -> NDArray[np.bool_]:
+    """Which windows, one at every step, hold a marked step, (n - window + 1,).
+
+    >>> holding(np.array([False, False, True, False, False]), window=2)
+    array([False,  True,  True, False])
+    """
+    count = np.concatenate([[0], np.cumsum(steps)])
+    return np.asarray(count[window:] > count[:-window])
+
+
+def trailing(steps: NDArray, window: int) -> NDArray[np.bool_]:
+    """At which steps one of the last `window` ones, the step itself among them, is marked, (n,).
+
+    >>> trailing(np.array([True, False, False, False]), window=3)
+    array([ True,  True,  True, False])
+    """
+    return holding(np.concatenate([np.zeros(window - 1, dtype=bool), steps]), window)
+
+
 def centre(values: NDArray, n: int, window: int) -> NDArray:
     """The value of window i at its middle step i + window // 2; first and last value repeated to the ends.
 
@@ -110,6 +134,11 @@ def estimate_period(X: ArrayLike) -> int:
     125
     """
     x = np.asarray(X, dtype=np.float64)
+    if x.size == 0 or not np.isfinite(x).all():
+        raise ValueError(
+            f"estimate_period: X has shape {x.shape} and {int((~np.isfinite(x)).sum())} values that are NaN or "
+            "infinite; a series of finite numbers is needed (odkit.series.fill_missing fills gaps)"
+        )
     x = x.reshape(len(x), -1)[:PERIOD_STEPS]
     x = x[:, np.ptp(x, axis=0) > 0] if len(x) >= SHORTEST_LAG + 3 else x[:, :0]
     if x.size == 0:

@@ -6,6 +6,7 @@ from scipy.stats import rankdata
 
 from odkit import (
     ECOD,
+    KNN,
     Autoregression,
     Discord,
     MovingEnergy,
@@ -70,4 +71,6 @@ def test_errors(series):
 
     with pytest.raises(ValueError, match=r"Windowed has negative anomaly scores .* how='rank'"):
         SeriesConsensus(detectors=[MovingEnergy(window=5), Windowed(GaussianMixture(), window=2)]).fit(train / 100)
+    with pytest.raises(TypeError, match=r"KNN\(\) in detectors is no series detector.*Windowed"):
+        SeriesConsensus(detectors=[KNN(), MovingEnergy(window=5)]).fit(train)
     assert SeriesConsensus(detectors=[Windowed(ECOD(), window=5)]).fit(train).usual_[0] > 0

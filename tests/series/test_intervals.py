@@ -120,3 +120,9 @@ def test_frames():
 def test_errors(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_an_empty_frame_has_the_dtypes_of_a_filled_one():
+    stamps = pd.date_range("2024", periods=10, freq="1h")
+    filled, empty = (to_frame(found, stamps) for found in ([Interval(1, 3, 1.0, peak=2)], []))
+    assert empty.dtypes.tolist() == filled.dtypes.tolist()

@@ -91,3 +91,16 @@ def test_a_history_of_other_columns_is_refused():
     assert detector.stream(frame[:10]).n_steps == 10
     with pytest.raises(ValueError, match="'b' stands where 'a' was"):
         detector.stream(frame[["b", "a"]])
+
+
+def test_a_row_of_a_frame_has_its_channels_in_order():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.normal(size=100), "b": 100 + rng.normal(size=100)})
+    stream = MovingEnergy(window=20).fit(frame).stream()
+    assert stream.update(pd.Series({"a": 0.5, "b": 109.0})) == stream.__class__.update(
+        MovingEnergy(window=20).fit(frame).stream(), [0.5, 109.0]
+    )
+    for wrong in (pd.Series({"b": 109.0, "a": 0.5}), frame[["b", "a"]].iloc[:1]):
+        with pytest.raises(ValueError, match=r"channels \['b', 'a'\]; the detector was fitted with \['a', 'b'\]"):
+            stream.update(wrong)
+    assert stream.n_steps == 1

@@ -6,7 +6,7 @@ from sklearn.ensemble import IsolationForest
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from odkit import ECOD, KNN, SlidingWindows, Windowed
+from odkit import ECOD, GMM, KNN, DynamicThreshold, SlidingWindows, Windowed
 from odkit.series import unroll, windowed
 
 
@@ -47,3 +47,25 @@ def test_bad_parameters_are_named(series):
         Windowed(ECOD(), window=10, stride=11).fit(series)
     with pytest.raises(ValueError, match="estimator"):
         Windowed(StandardScaler()).fit(series)
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_the_estimator_names_the_channel(series, stride, monkeypatch):
+    monkeypatch.setattr(windowed, "CHUNK_CELLS", 300)
+    test = series.copy()
+    test[100:110, 1] *= 8
+    fitted = Windowed(KNN(), window=10, stride=stride).fit(series)
+    parts = fitted.explain(test)
+    np.testing.assert_allclose(parts.sum(axis=1), -fitted.score_samples(test), rtol=1e-9)
+    assert fitted.detect(test)[0].channels[0] == 1
+    for mute in (Windowed(KNN(), how="max"), Windowed(make_pipeline(StandardScaler(), KNN())), Windowed(GMM())):
+        assert hasattr(mute, "explain") == isinstance(mute.estimator, GMM)
+
+
+def test_scores_below_zero_are_cut_at_a_number(series):
+    test = series / 100
+    test[100:110] *= 8
+    fitted = Windowed(GMM(), window=3).fit(series / 100)
+    assert any(each.start < 110 and each.stop > 100 for each in fitted.detect(test, threshold=-5))
+    with pytest.raises(ValueError, match=r"must be finite and >= 0.*detect\(X, threshold=number\)"):
+        fitted.detect(test, threshold=DynamicThreshold())

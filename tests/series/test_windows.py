@@ -86,3 +86,15 @@ def test_windows_guard_their_input():
     with pytest.raises(ValueError, match="window"):
         SlidingWindows(window=0).fit(x)
     assert SlidingWindows(window=5).fit_transform(np.zeros(20)).shape == (16, 5, 1)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(0, 1), (-3, 1), (3, 0), (2.5, 1)])
+def test_nonsense_of_windows_is_named(window, stride):
+    with pytest.raises(ValueError, match=rf"window={window}, stride={stride}; whole numbers"):
+        window_starts(10, window, stride)
+
+
+@pytest.mark.parametrize("x", [[], [1.0, np.nan] * 50, [1.0, np.inf] * 50])
+def test_no_period_is_guessed_of_what_is_no_series(x):
+    with pytest.raises(ValueError, match=r"estimate_period: X has shape \(\d+,\) and \d+ values that are NaN"):
+        estimate_period(x)

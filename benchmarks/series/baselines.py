@@ -1,8 +1,8 @@
 """The baselines on SMAP and four NAB groups, with the length of their detections and their chance level beside.
 
 Run: python -m benchmarks.series.baselines [NAME ...] [--held-out]
-Needs the data folder (ODKIT_DATA_HOME), and torch for the consensus with HypAD. About a quarter of an hour on one core
-for all names; --held-out adds four UCR and six SMD series, which took no part in the choice of any setting.
+Needs the data folder (ODKIT_DATA_HOME), and torch for the consensus with HypAD. About half an hour on one core for all
+names; --held-out adds four UCR and six SMD series (`benchmarks/series/held_out.py`).
 """
 
 import sys
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.series.held_out import held_out
 from benchmarks.series.protocol import (
     THRESHOLDS,
     Signal,
@@ -35,36 +36,46 @@ from odkit import (
     Windowed,
     anomaly_score,
 )
-from odkit.datasets import list_cards, load
-from odkit.metrics.vus import vus
-from odkit.series import estimate_period
-
-DETECTORS = {
-    "MovingEnergy": MovingEnergy(),
-    "Autoregression": Autoregression(),
-    "PolynomialResidual": PolynomialResidual(),
-    "Discord": Discord(),
-    "SeriesConsensus": SeriesConsensus(),
-    "  without Discord": SeriesConsensus(detectors=[MovingEnergy(), Autoregression(), PolynomialResidual()]),
-    "  mean of ranks": SeriesConsensus(how="rank", contamination=0.05),
-}
 
 
 def fit_and_score(detector) -> Callable[[Signal], NDArray]:
     return lambda signal: anomaly_score(detector.fit(signal.train), signal.test)
 
 
-def windowed_neighbours(seed: int) -> Windowed:
+def drawn_windows(seed: int) -> Windowed:
     return Windowed(KNN(), max_windows=2000, random_state=seed)
 
 
+def baselines(window: int = 100) -> list[Any]:
+    return [MovingEnergy(window=window), Autoregression(), PolynomialResidual(window=window), Discord(window=window)]
+
+
 def with_hypad(seed: int) -> SeriesConsensus:
-    members = [MovingEnergy(), Autoregression(), PolynomialResidual(), Discord()]
-    return SeriesConsensus(detectors=[*members, HypAD(n_critic=0, random_state=seed)])
+    return SeriesConsensus(detectors=[*baselines(), HypAD(n_critic=0, random_state=seed)])
 
 
-# by seed; the seeds of the second are others than those by which it was found
-SEEDED = {"Windowed(KNN)": (windowed_neighbours, (0, 1, 2)), "SeriesConsensus+HypAD": (with_hypad, (3, 4, 5))}
+def with_both(seed: int) -> SeriesConsensus:
+    return SeriesConsensus(detectors=[*baselines(), Windowed(KNN()), HypAD(n_critic=0, random_state=seed)])
+
+
+DETECTORS = {
+    "MovingEnergy": MovingEnergy(),
+    "Autoregression": Autoregression(),
+    "PolynomialResidual": PolynomialResidual(),
+    "Discord": Discord(),
+    "Windowed(KNN)": Windowed(KNN()),
+    "SeriesConsensus": SeriesConsensus(),
+    "  with Windowed(KNN)": SeriesConsensus(detectors=[*baselines(), Windowed(KNN())]),
+    "  KNN for Discord": SeriesConsensus(detectors=[*baselines()[:3], Windowed(KNN())]),
+    "  without Discord": SeriesConsensus(detectors=baselines()[:3]),
+    "  mean of ranks": SeriesConsensus(how="rank", contamination=0.05),
+}
+# by seed; the seeds of HypAD are others than those by which it was found
+SEEDED = {
+    "Windowed(KNN), 2000 windows": (drawn_windows, (0, 1, 2)),
+    "SeriesConsensus+HypAD": (with_hypad, (3, 4, 5)),
+    "SeriesConsensus+KNN+HypAD": (with_both, (3, 4, 5)),
+}
 
 
 def random_scores(signal: Signal) -> NDArray:
@@ -78,10 +89,11 @@ def seeds_of(name: str, groups: dict[str, list[Signal]], make: Callable[[int], A
         scores, seconds = score_groups(groups, fit_and_score(make(seed)))
         rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
         volumes = volume_row(groups, scores)
-        spread.append([rows["fixed"]["F1"], rows["exact"]["F1"], *volumes["mean"]])
+        events = [rows[mode][figure] for mode in ("fixed", "exact") for figure in ("F1", "alarmed", "null")]
+        spread.append([*events, *volumes["mean"], *(volumes[group][1] for group in groups)])
         print(show(f"{name} seed {seed}", seconds, rows, volumes), flush=True)
     mean, sd = np.mean(spread, axis=0), np.std(spread, axis=0)
-    words = ("F1 fixed", "F1 exact", "VUS-ROC", "VUS-PR")
+    words = ("F1 fixed", "alarmed", "null", "F1 exact", "alarmed", "null", "VUS-ROC", "VUS-PR", *groups)
     cells = (f"{word} {m:.3f} +- {s:.3f}" for word, m, s in zip(words, mean, sd, strict=True))
     print(f"{name}, {len(seeds)} seeds: " + "   ".join(cells))
 
@@ -103,39 +115,6 @@ def table(names: list[str]) -> None:
     rows = {mode: event_row(groups, scores, threshold) for mode, threshold in THRESHOLDS.items()}
     print(show("random scores", seconds, rows, volume_row(groups, scores)))
     print(published())
-
-
-def held_out() -> None:
-    """Series that took no part in any choice: VUS-PR on UCR (hit of the maximum beside) and SMD."""
-    print("\nHeld out: VUS-ROC/PR; hit: the highest score lies within 100 steps of the labelled range")
-    for card in (card.id for card in list_cards() if card.id.startswith("ucr/")):
-        data = load(card)
-        window = estimate_period(data.train)
-        members = [MovingEnergy(window=window), Autoregression(), PolynomialResidual(window=window)]
-        detectors = {type(each).__name__: each for each in [*members, Discord(window=window)]}
-        network = HypAD(n_critic=0, window=window, random_state=0)
-        detectors["SeriesConsensus"] = SeriesConsensus(window=window)
-        detectors["HypAD"] = network
-        detectors["SeriesConsensus+HypAD"] = SeriesConsensus(detectors=[*members, Discord(window=window), network])
-        cells = []
-        for name, detector in detectors.items():
-            scores = anomaly_score(detector.fit(data.train), data.test)
-            labelled = np.flatnonzero(data.is_outlier)
-            hit = labelled[0] - 100 <= np.argmax(scores) <= labelled[-1] + 100
-            roc, pr = vus(data.is_outlier, scores)
-            cells.append(f"{name} {roc:.3f}/{pr:.3f}{' hit' if hit else ''}")
-        print(f"{card:36} " + "  ".join(cells), flush=True)
-    for card in (card.id for card in list_cards() if card.id.startswith("smd/")):
-        data = load(card)
-        members = [MovingEnergy(), Autoregression(), PolynomialResidual()]
-        network = HypAD(n_critic=0, random_state=0)
-        detectors = {type(each).__name__: each for each in [*members, SeriesConsensus(detectors=members), network]}
-        detectors["SeriesConsensus+HypAD"] = SeriesConsensus(detectors=[*members, network])
-        cells = []
-        for name, detector in detectors.items():
-            roc, pr = vus(data.is_outlier, anomaly_score(detector.fit(data.train), data.test))
-            cells.append(f"{name} {roc:.3f}/{pr:.3f}")
-        print(f"{card:36} " + "  ".join(cells) + "  (no Discord: 38 channels)", flush=True)
 
 
 if __name__ == "__main__":

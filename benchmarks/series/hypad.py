@@ -44,6 +44,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "mlp, published": {"backbone": "mlp", "published": True},
     f"{CHEAP}, window 50": {"n_critic": 0, "window": 50},
     f"{CHEAP}, window 200": {"n_critic": 0, "window": 200},
+    "lstm forecast": {"backbone": "lstm", "task": "forecast"},
+    # a window is source and target, half each: these shorten the past together with the horizon
     "mlp forecast, horizon 25": {"backbone": "mlp", "task": "forecast", "window": 50},
     "mlp forecast, horizon 10": {"backbone": "mlp", "task": "forecast", "window": 20},
 }
@@ -60,9 +62,11 @@ CELLS = [  # variant, seeds; what matters most first
     ("mlp, published", range(3)),
     ("mlp forecast, horizon 25", range(3)),
     ("mlp forecast, horizon 10", range(3)),
+    ("lstm forecast", range(1)),
 ]
+FIXED, EXACT, PR = 0, 3, 7  # places in a row: F1, alarmed and null of each threshold, VUS-ROC, VUS-PR, groups
+PAIRS = [("uncertainty", "mult"), ("rec_uncertainty", "rec"), ("rec", "euclidean"), ("mult", "rec")]
 KEPT = ("rec", "rec_uncertainty", "euclidean")  # whose scores are kept, to be averaged over members
-
 Member = tuple[str, int]  # variant, seed
 ENSEMBLES: dict[str, list[list[Member]]] = {  # sets of members whose scores are averaged
     "two seeds of conv": [[("conv", 1), ("conv", 2)], [("conv", 3), ("conv", 4)]],
@@ -157,7 +161,8 @@ def _complete(folder: Path, groups: dict[str, list[Signal]], variant: str, seed:
 
 def table(folder: Path) -> None:
     """Per variant and combination, mean over the seeds that are complete (sd behind where there are several)."""
-    print(f"{'':40} {'F1 fixed':>13} {'F1 exact':>13} alarmed  null {'VUS-ROC':>9} {'VUS-PR':>13}   VUS-PR by group")
+    pair = " alarmed  null"
+    print(f"{'':20} {'F1 fixed':>13}{pair} {'F1 exact':>13}{pair} {'VUS-ROC':>9} {'VUS-PR':>13}   VUS-PR by group")
     groups = signals()
     for variant, seeds in CELLS:
         found = {}
@@ -177,21 +182,47 @@ def table(folder: Path) -> None:
                 continue
             signals_ = [each for seed in rows.values() for group in seed.values() for each in group]
             informative = np.mean([each["norm_cv"] >= 0.01 and 0.01 <= each["norm"] <= 0.95 for each in signals_])
-            print(
-                f"{variant}: {part} groups, seeds {list(rows)}, {len(signals_)} fits, "
-                f"{np.mean([each['seconds'] for each in signals_]):.1f} s each, norm informative on {informative:.0%}"
-            )
-            for combination in FACTORS:
-                print(_line(combination, [_row(stored, combination) for stored in rows.values()]))
+            cost = f"{len(signals_)} fits, median {np.median([each['seconds'] for each in signals_]):.1f} s each"
+            print(f"{variant}: {part} groups, seeds {list(rows)}, {cost}, norm informative on {informative:.0%}")
+            by_combination = {name: [_row(stored, name) for stored in rows.values()] for name in FACTORS}
+            for combination, found_rows in by_combination.items():
+                print(_line(combination, found_rows))
+            if part == "all" and len(rows) > 2:
+                print(_differences(by_combination))
+            if part == "all" and len(rows) > 3:
+                print(_split(by_combination))
     print(published())
+
+
+def _differences(rows: dict[str, list[list[float]]]) -> str:
+    """Pairs of scores of the same models: mean difference over the seeds +- its standard error."""
+    cells = []
+    for one, other in PAIRS:
+        paired = np.subtract(rows[one], rows[other])[:, [FIXED, EXACT, PR]]
+        error = paired.std(axis=0, ddof=1) / np.sqrt(len(paired))
+        words = zip(("F1 fixed", "F1 exact", "VUS-PR"), paired.mean(axis=0), error, strict=True)
+        cells.append(f"    {one} less {other}: " + "  ".join(f"{w} {m:+.3f} +-{e:.3f}" for w, m, e in words))
+    return "\n".join(cells)
+
+
+def _split(rows: dict[str, list[list[float]]]) -> str:
+    """F1 exact and VUS-PR of the first three seeds, of those after them, and of the three with the lowest F1."""
+    cells = []
+    for name in KEPT:
+        table_ = np.array(rows[name])[:, [EXACT, PR]]
+        parts = {"seeds 0 to 2": table_[:3], "others": table_[3:], "worst three": table_[np.argsort(table_[:, 0])[:3]]}
+        cells.append(
+            f"    {name}: " + "  ".join("{} {:.3f} {:.3f}".format(k, *v.mean(axis=0)) for k, v in parts.items())
+        )
+    return "\n".join(cells)
 
 
 def _line(name: str, rows: list[list[float]]) -> str:
     mean, sd = np.mean(rows, axis=0), np.std(rows, axis=0)
     pm = [f"{m:.3f} +-{s:.3f}" if len(rows) > 1 else f"{m:.3f}       " for m, s in zip(mean, sd, strict=True)]
-    by_group = " ".join(f"{value:.3f}" for value in mean[6:])
-    spread = f"{pm[0]:>13} {pm[1]:>13} {mean[2]:7.3f} {mean[3]:5.3f} {mean[4]:9.3f} {pm[5]:>13}"
-    return f"    {name:36} {spread}   {by_group}"
+    by_group = " ".join(f"{value:.3f}" for value in mean[PR + 1 :])
+    events = " ".join(f"{pm[i]:>13} {mean[i + 1]:7.3f} {mean[i + 2]:5.3f}" for i in (FIXED, EXACT))
+    return f"    {name:16} {events} {mean[PR - 1]:9.3f} {pm[PR]:>13}   {by_group}"
 
 
 def _row(groups: dict[str, list[dict[str, Any]]], combination: str) -> list[float]:
@@ -202,7 +233,8 @@ def _row(groups: dict[str, list[dict[str, Any]]], combination: str) -> list[floa
     volumes = mean_volumes({group: [each[combination]["vus"] for each in members] for group, members in groups.items()})
     roc, pr = volumes["mean"]
     by_group = [volumes[group][1] for group in groups]
-    return [fixed["F1"], exact["F1"], exact["alarmed"], exact["null"], roc, pr, *by_group]
+    events = [row[figure] for row in (fixed, exact) for figure in ("F1", "alarmed", "null")]
+    return [*events, roc, pr, *by_group]
 
 
 if __name__ == "__main__":

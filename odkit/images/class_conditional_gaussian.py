@@ -161,7 +161,7 @@ class ClassConditionalGaussian(OpenSet):
                 "two classes or more, or use 'tied'"
             )
         if self.covariance == "class" and counts.min() < 2:
-            few = self.classes_[counts.argmin()]
+            few = self.classes_.tolist()[counts.argmin()]
             raise ValueError(
                 f"ClassConditionalGaussian: class {few!r} has {counts.min()} row(s) to fit; covariance='class' needs 2 "
                 "in each class beside those held out"

@@ -178,9 +178,10 @@ class LatentGMM(OpenSet):
             )
         counts = np.bincount(numbers)
         if self.covariance_type == "full" and counts.min() < 2:
+            few = self.classes_.tolist()[counts.argmin()]
             raise ValueError(
-                f"LatentGMM: class {self.classes_[counts.argmin()]!r} has {counts.min()} row(s) to fit; 2 are needed "
-                "in each class beside those held out, or covariance_type='tied'"
+                f"LatentGMM: class {few!r} has {counts.min()} row(s) to fit; 2 are needed in each class beside those "
+                "held out, or covariance_type='tied'"
             )
         k = kernels.on(self.device)
         self.means_ = np.stack([Z[numbers == number].mean(axis=0) for number in range(len(counts))])

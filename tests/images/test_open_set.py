@@ -176,8 +176,8 @@ def test_an_encoder_is_trained_without_the_held_out_samples(data):
     [
         (ClassConditionalGaussian(covariance="relative"), lambda X, y: (X, None), "compares classes and there is 1"),
         (ClassConditionalGaussian(n_blocks=3), lambda X, y: (X, y), "n_blocks=3"),
-        (ClassConditionalGaussian(covariance="class"), lambda X, y: (X, np.r_[[7], y[1:]]), "class .*7.* has 1 row"),
-        (LatentGMM(), lambda X, y: (X, np.r_[[7], y[1:]]), "class .*7.* has 1 row"),
+        (ClassConditionalGaussian(covariance="class"), lambda X, y: (X, np.r_[[7], y[1:]]), "class 7 has 1 row"),
+        (LatentGMM(), lambda X, y: (X, np.r_[[7], y[1:]]), "class 7 has 1 row"),
         (LatentGMM(components=1000), lambda X, y: (X, y), "components=1000 for 420 rows"),
         (LatentGMM(covariance_type="diag"), lambda X, y: (X, y), "'full' and 'tied', not 'diag'"),
         (LatentGMM(encoder=3), lambda X, y: (X, y), "a callable"),

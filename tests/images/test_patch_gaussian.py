@@ -150,6 +150,7 @@ def test_the_blur_is_the_plain_one(levels):
         ({"grid": (0, 2)}, lambda levels: levels, r"grid=\(0, 2\) is no pair"),
         ({"grid": (2.7, 2)}, lambda levels: levels, r"grid=\(2.7, 2\) is no pair"),
         ({"output_size": (3,)}, lambda levels: levels, r"output_size=\(3,\) is no pair"),
+        ({"fpr": 0.1}, lambda levels: [1e7 * np.random.default_rng(0).normal(size=(40, 120, 1, 1))], "not finite"),
         ({"eps": 1e-20}, lambda levels: [np.repeat(levels[0][:, :1], 30, axis=1)], "not finite.*raise eps"),
         ({"image_score": ("top", 2.0)}, lambda levels: levels, "image_score: .* is no rule"),
         ({"eps": 0.0}, lambda levels: levels, "eps"),

@@ -61,11 +61,15 @@ class Signal:
         return [(self.clock[each.start], self.clock[each.stop - 1] + 1) for each in found]
 
 
-def signals() -> dict[str, list[Signal]]:
-    """All signals by group, from the data folder."""
-    groups: dict[str, list[Signal]] = {"SMAP": [_smap(card.id) for card in _cards("smap/")]}
-    for group, (folder, every) in GROUPS.items():
-        groups[group] = [_nab(group, card.id, every) for card in _cards(f"nab/{folder}/")]
+def signals(names: Iterable[str] = ("SMAP", *GROUPS)) -> dict[str, list[Signal]]:
+    """All signals of the named groups, from the data folder."""
+    groups: dict[str, list[Signal]] = {}
+    for group in names:
+        if group == "SMAP":
+            groups[group] = [_smap(card.id) for card in _cards("smap/")]
+        else:
+            folder, every = GROUPS[group]
+            groups[group] = [_nab(group, card.id, every) for card in _cards(f"nab/{folder}/")]
     return groups
 
 

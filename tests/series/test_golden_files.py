@@ -91,6 +91,53 @@ def test_smap(p1, detector, peak, height, volumes):
     np.testing.assert_allclose(vus(truth, scores), volumes, atol=tolerance)
 
 
+@pytest.mark.parametrize("mode", ["fixed", "exact"])
+def test_energy_finds_nothing_on_smap_p1(p1, mode):
+    train, test, _ = p1
+    assert MovingEnergy().fit(train).detect(test, threshold=DynamicThreshold(mode=mode)) == []
+
+
+@pytest.mark.parametrize(
+    ("detector", "fixed", "exact", "pr"),
+    [(MovingEnergy(), 0.425, 0.522, 0.485), (PolynomialResidual(), 0.259, 0.469, 0.500)],
+    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else "",
+)
+def test_the_table_of_the_development_groups(data_home, detector, fixed, exact, pr):
+    """Means over the five groups, to what a few events of SMAP move them."""
+    assert data_home
+    protocol = pytest.importorskip("benchmarks.series.protocol")
+    groups = protocol.signals()
+    assert sum(map(len, groups.values())) == 88
+    scores, _ = protocol.score_groups(groups, lambda each: anomaly_score(detector.fit(each.train), each.test))
+    found = {mode: protocol.event_row(groups, scores, each)["F1"] for mode, each in protocol.THRESHOLDS.items()}
+    assert (found["fixed"], found["exact"]) == pytest.approx((fixed, exact), abs=0.003)
+    assert protocol.volume_row(groups, scores)["mean"][1] == pytest.approx(pr, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("detector", "ordered", "shuffled"),
+    [(MovingEnergy(), 0.422, 0.115), (Autoregression(), 0.340, 0.104), (PolynomialResidual(), 0.471, 0.205)],
+    ids=lambda value: type(value).__name__ if hasattr(value, "fit") else "",
+)
+def test_shuffled_values_say_nothing(data_home, detector, ordered, shuffled):
+    """VUS-PR on Art, and the same with its values in random order under the labels as they were."""
+    assert data_home
+    protocol = pytest.importorskip("benchmarks.series.protocol")
+    art = protocol.signals(["Art"])["Art"]
+    rng = np.random.default_rng(0)
+    found = np.array(
+        [
+            [
+                vus(each.is_outlier, anomaly_score(detector.fit(x), x))[1]
+                for x in (each.test, rng.permutation(each.test))
+            ]
+            for each in art
+        ]
+    ).mean(axis=0)
+    assert found[0] == pytest.approx(ordered, abs=0.01)
+    assert found[1] == pytest.approx(shuffled, abs=0.03)
+
+
 @pytest.mark.parametrize(
     ("card", "prediction", "shape"),
     [

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import joblib
 import numpy as np
@@ -10,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from odkit import kernels
 from odkit._sklearn import check_is_fitted
-from odkit.kernels.cpu import em
+from odkit.kernels.cpu import em, mixture_criteria
 
 __all__ = ["FittedMixture"]
 
@@ -18,14 +19,15 @@ __all__ = ["FittedMixture"]
 class FittedMixture:
     """Mixin of a detector that scores a row by its log-density under a mixture of Gaussians.
 
-    The detector has the parameters `covariance_type`, `n_jobs` and `device`, and sets `n_components_`, `weights_`,
-    `means_`, `covariances_` and `precisions_cholesky_` in its fit.
+    The detector has the parameters `covariance_type`, `n_jobs` and `device`, and sets `covariance_type_`,
+    `n_components_`, `weights_`, `means_`, `covariances_` and `precisions_cholesky_` in its fit.
     """
 
     covariance_type: str
     n_jobs: int | None
     device: str | None
     n_features_in_: int
+    covariance_type_: str
     n_components_: int
     weights_: NDArray[np.float64]
     means_: NDArray[np.float64]
@@ -35,12 +37,14 @@ class FittedMixture:
     _validate: Callable[..., NDArray]
 
     def _score(self, X: NDArray) -> NDArray:
-        return self._on_rows("log_prob", X)
+        k, _, quantity = self._on_rows("log_prob", X)
+        return k.numpy(quantity)
 
     def predict_component(self, X: ArrayLike) -> NDArray[np.intp]:
         """The component most probably responsible for each row, shape (n_samples,)."""
         check_is_fitted(self)
-        return self._on_rows("log_densities", self._validate(X, reset=False)).argmax(axis=1)
+        k, _, densities = self._on_rows("log_densities", self._validate(X, reset=False))
+        return k.numpy(densities.argmax(1))
 
     def explain(self, X: ArrayLike) -> NDArray[np.float64]:
         """Contribution of each feature to each row's distance from its responsible component, (n_samples, n_features).
@@ -58,16 +62,17 @@ class FittedMixture:
     def bic(self, X: ArrayLike) -> float:
         """Bayesian information criterion of the model for the rows X; smaller is better."""
         scores = self.score_samples(X)
-        return em.bic(self._mixture(), scores.sum(), len(scores))
+        return mixture_criteria.bic(self._mixture(), scores.sum(), len(scores))
 
     def aic(self, X: ArrayLike) -> float:
         """Akaike information criterion of the model for the rows X; smaller is better."""
-        return em.aic(self._mixture(), self.score_samples(X).sum())
+        return mixture_criteria.aic(self._mixture(), self.score_samples(X).sum())
 
     def _check_state(self) -> None:
         """Refuse a stored state whose arrays do not fit together."""
         size, d = self.n_components_, self.n_features_in_
-        matrices = {"full": (size, d, d), "tied": (d, d), "diag": (size, d), "spherical": (size,)}[self.covariance_type]
+        kind = self.__dict__.setdefault("covariance_type_", self.covariance_type)  # the first model files have none
+        matrices = {"full": (size, d, d), "tied": (d, d), "diag": (size, d), "spherical": (size,)}[kind]
         shapes = {"weights_": (size,), "means_": (size, d), "covariances_": matrices, "precisions_cholesky_": matrices}
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -76,25 +81,23 @@ class FittedMixture:
 
     def _mixture(self) -> em.Mixture:
         return em.Mixture(
-            self.covariance_type, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_
+            self.covariance_type_, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_
         )
 
     def _within_component(self, quantity: str, X: ArrayLike) -> NDArray[np.float64]:
         check_is_fitted(self)
-        X = self._validate(X, reset=False)
-        component = self._on_rows("log_densities", X).argmax(axis=1)
-        k = kernels.on(self.device)
-        means, factors, _ = (k.array(part) for part in em.kernel_arguments(self._mixture()))
-        return k.numpy(getattr(k.mixture, quantity)(k.array(X), means, factors, k.array(component)))
+        k, (rows, means, factors, _), densities = self._on_rows("log_densities", self._validate(X, reset=False))
+        return k.numpy(getattr(k.mixture, quantity)(rows, means, factors, densities.argmax(1)))
 
-    def _on_rows(self, quantity: str, X: NDArray) -> NDArray:
+    def _on_rows(self, quantity: str, X: NDArray) -> tuple[kernels.Backend, list[Any], Any]:
+        """The kernels, what they take, and the quantity: all on the device."""
         k = kernels.on(self.device)
-        arguments = (k.array(part) for part in em.kernel_arguments(self._mixture()))
-        return k.numpy(getattr(k.mixture, quantity)(k.array(X), *arguments, joblib.effective_n_jobs(self.n_jobs)))
+        arguments = [k.array(part) for part in (X, *em.kernel_arguments(self._mixture()))]
+        return k, arguments, getattr(k.mixture, quantity)(*arguments, joblib.effective_n_jobs(self.n_jobs))
 
     def _warn_of_collapse(self, n_rows: int, reg_covar: float) -> None:
         """Look at the components that a fit to `n_rows` rows has left."""
-        collapsed = em.collapsed(self._mixture(), n_rows, reg_covar)
+        collapsed = mixture_criteria.collapsed(self._mixture(), n_rows, reg_covar)
         if collapsed.size:
             warnings.warn(
                 f"GMM: collapsed component {', '.join(map(str, collapsed))}: fewer than two rows belong to it, or its "

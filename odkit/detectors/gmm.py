@@ -60,7 +60,7 @@ class GMM(FittedMixture, Detector):
     precisions_init : array-like, default=None
         Inverse covariances to start from, in the shape of `covariances_`.
     n_jobs : int, default=None
-        Threads over the rows, as in scikit-learn. The result does not depend on it.
+        Threads over the rows, and over the starts of all sizes, as in scikit-learn. The result does not depend on it.
     device : str, default=None
         None or "cpu" for numba and numpy, "cuda" or "cuda:1" for torch.
     verbose : bool, default=False
@@ -72,8 +72,8 @@ class GMM(FittedMixture, Detector):
 
     Attributes
     ----------
-    n_components_ : int
-        Number of Gaussians.
+    n_components_, covariance_type_ : int, str
+        Those of the fit, whatever is set afterwards.
     weights_ : ndarray of shape (n_components_,)
     means_ : ndarray of shape (n_components_, n_features)
     covariances_ : ndarray
@@ -81,17 +81,15 @@ class GMM(FittedMixture, Detector):
         n_features) for "diag", (n_components_,) for "spherical".
     precisions_cholesky_ : ndarray of the same shape
         U with U U^T the inverse covariance, upper triangular; 1 / standard deviation for "diag" and "spherical".
-    converged_ : bool
-    n_iter_ : int
+    converged_, n_iter_ : bool, int
     lower_bound_ : float
         Mean log-likelihood of the training rows before the last step.
     bic_path_ : ndarray of shape (n_candidates, 2)
         For "auto": the sizes compared and their BIC, inf where a component is none. Else empty.
     offset_ : float
         Threshold on `score_samples`, by `contamination`.
-    n_features_in_ : int
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Where X had column names.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
 
     Notes
     -----
@@ -99,8 +97,7 @@ class GMM(FittedMixture, Detector):
     **Cost:** O(n K d^2) per iteration and for a score ("diag", "spherical": O(n K d)); memory O(K d^2) beside the rows.
     **Source:** scores equal scikit-learn's `GaussianMixture` at equal parameters, and so do EM steps. Deviations: the
     start is k-means++ and ten k-means steps on standardised columns of at most 10,000 rows, and starts compete on them;
-    "auto" lets the model of half the size, its components split in two, compete too. Moments are taken about the
-    current means, so that a far origin costs no digits.
+    "auto" lets the model of half the size, its components split in two, compete too. Moments are about the means.
 
     Examples
     --------
@@ -184,9 +181,12 @@ class GMM(FittedMixture, Detector):
         Returns
         -------
         self
-            The model of `fit` on all rows, up to rounding: the same start is drawn for the same `random_state`.
-            Memory: one block, 10,000 rows, and 8 bytes for each row's training score.
+            The model of `fit` on all rows, up to rounding, from the same start. Memory: one block, 10,000 rows, and 8
+            bytes for each row's training score.
         """
+        if not callable(chunks):
+            given = f"chunks is a {type(chunks).__name__}, no function; give one without arguments"
+            raise TypeError(f"GMM.fit_chunks: {given} that returns the same blocks anew at every call: lambda: blocks")
         rng = self._generator()
         validated = (self._validate(chunk, reset=i == 0) for i, chunk in enumerate(chunks()))
         sample, n_rows = sample_rows(validated, START_ROWS, rng)
@@ -210,9 +210,12 @@ class GMM(FittedMixture, Detector):
         """Fit by passes over all rows, wherever they are, from starts found in a sample of them."""
         settings = Settings(*(getattr(self, name) for name in Settings._fields))
         sizes = self._sizes(n_rows, sample.shape[1])
+        n_jobs = joblib.effective_n_jobs(self.n_jobs)
         with blas.one_thread():
-            run, self.bic_path_ = search(pass_over, sizes, settings, sample, n_rows, rng)
-        _, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = run.mixture
+            judge = self.n_components == "auto"
+            found = search(pass_over, sizes, settings, sample, n_rows, rng, judge=judge, n_jobs=n_jobs)
+        run, self.bic_path_ = found
+        self.covariance_type_, self.weights_, self.means_, self.covariances_, self.precisions_cholesky_ = run.mixture
         self.n_components_ = len(self.weights_)
         self.lower_bound_, self.n_iter_, self.converged_ = run.lower_bound, run.n_iter, run.converged
         self._warn_of_collapse(n_rows, self.reg_covar)

@@ -1,5 +1,7 @@
 """GMM beyond the contract: equality with scikit-learn, goldens, starts, chunks, reasons, errors, and real data."""
 
+import itertools
+import threading
 import warnings
 
 import numpy as np
@@ -10,7 +12,7 @@ from sklearn.mixture import GaussianMixture
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import GMM, Mahalanobis, model_file
-from odkit.kernels.cpu import mixture
+from odkit.kernels.cpu import mixture, mixture_search
 from tests.devices import TWINS
 
 KINDS = ["full", "tied", "diag", "spherical"]
@@ -127,6 +129,14 @@ def test_bic_finds_the_groups(rows, kind):
     assert few.bic_path_[:, 0].tolist() == [1, 2, 4]
 
 
+def test_auto_says_what_it_compared_however_few_rows_there_are(rows):
+    for n, sizes in ((15, [1]), (25, [1, 2])):
+        detector = GMM("auto", covariance_type="diag", random_state=0).fit(rows[:n])
+        assert detector.bic_path_[:, 0].tolist() == sizes
+    assert detector.bic_path_[:, 1].min() == pytest.approx(detector.bic(rows[:25]))
+    assert GMM(2, random_state=0).fit(rows).bic_path_.shape == (0, 2)
+
+
 def test_auto_takes_no_collapsed_mixture():
     X = np.random.default_rng(0).integers(0, 2, (300, 3)).astype(float)  # 8 distinct rows, one for each component
     detector = GMM("auto", reg_covar=1e-3, random_state=0).fit(X)
@@ -178,6 +188,8 @@ def test_chunks_that_change_are_refused(rows):
         GMM(2).fit_chunks(lambda: once)
     with pytest.raises(ValueError, match="features"):
         GMM(2).fit_chunks(lambda: [rows, rows[:, :2]])
+    with pytest.raises(TypeError, match=r"GMM.fit_chunks: chunks is a list, no function.*lambda: blocks"):
+        GMM(2).fit_chunks([rows, rows])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -228,6 +240,44 @@ def test_threads_change_nothing(rows):
     X = np.tile(rows, (60, 1)) + np.random.default_rng(0).normal(size=(18000, 4))
     one, two = (GMM(2, n_jobs=n_jobs, random_state=0).fit(X) for n_jobs in (None, 2))
     np.testing.assert_array_equal(one.covariances_, two.covariances_)
+
+
+@pytest.mark.parametrize("parameters", [{"n_components": "auto"}, {"n_components": 3, "n_init": 4}], ids=str)
+def test_starts_are_sought_side_by_side_and_decide_alike(rows, parameters, monkeypatch):
+    models = [GMM(**parameters, n_jobs=n_jobs, random_state=0).fit(rows) for n_jobs in (None, 2, 5)]
+    for other in models[1:]:
+        np.testing.assert_array_equal(other.means_, models[0].means_)
+        np.testing.assert_array_equal(other.bic_path_, models[0].bic_path_)
+    both, calls, clusters = threading.Barrier(2, timeout=60), itertools.count(), mixture_search.clusters
+
+    def meet(*given):
+        if next(calls) < 2:
+            both.wait()  # goes on when a second start has come, and fails where none does
+        return clusters(*given)
+
+    monkeypatch.setattr(mixture_search, "clusters", meet)
+    GMM(**parameters, n_jobs=2, random_state=0).fit(rows)
+    assert next(calls) > 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parameters_set_after_the_fit_move_no_score(rows, kind):
+    detector = GMM(2, covariance_type=kind, random_state=0).fit(rows)
+    expected = detector.score_samples(rows), detector.explain(rows)
+    later = "diag" if kind == "full" else "full"
+    detector.set_params(covariance_type=later, n_components=7, reg_covar=1.0, max_iter=1)
+    np.testing.assert_array_equal(detector.score_samples(rows), expected[0])
+    np.testing.assert_array_equal(detector.explain(rows), expected[1])
+    detector._check_state()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("far", [1e39, 1e160, 1e300])
+def test_far_rows_raise_no_alarm_but_their_score(rows, kind, far):
+    detector = GMM(2, covariance_type=kind, random_state=0).fit(rows)
+    X = rows[:2] + far
+    assert (detector.score_samples(X) < detector.score_samples(rows).min()).all()
+    assert detector.explain(X).shape == detector.expected(X).shape == X.shape
 
 
 def test_collapse_and_missing_convergence_are_said(rows):
@@ -317,10 +367,18 @@ def test_adbench(data_home, name):
 
 
 @pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
-@pytest.mark.parametrize("unit", [1e-170, 1e170])
+@pytest.mark.parametrize("unit", [1e-170, 1e-160, 1e-150, 1e170])
 def test_values_without_squares_are_refused_and_nothing_else_is_heard(covariance_type, unit):
     X = np.random.default_rng(0).normal(size=(60, 3)) * unit
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ValueError, match="leave the range of float64"):
             GMM(2, covariance_type=covariance_type, reg_covar=0.0).fit(X)
+
+
+@pytest.mark.parametrize("covariance_type", KINDS)
+def test_numbers_whose_squares_keep_their_digits_give_the_same_model(covariance_type):
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    plain = GMM(covariance_type=covariance_type, reg_covar=0.0).fit(X).score_samples(X)
+    tiny = GMM(covariance_type=covariance_type, reg_covar=0.0).fit(np.ldexp(X, -460))
+    np.testing.assert_allclose(tiny.score_samples(np.ldexp(X, -460)) - 3 * 460 * np.log(2), plain, atol=1e-10)

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from odkit import kernels
 from odkit.kernels.cpu import em, mixture, mixture_search
+from odkit.kernels.cpu.mixture_clusters import clusters, seeds, standardised
+from odkit.kernels.cpu.mixture_criteria import collapsed
 from tests import naive
 from tests.devices import TWINS
 
@@ -187,7 +189,7 @@ def test_empty_components_stay_and_stay_finite():
     after = em.m_step(sums, mix, 1e-6)
     np.testing.assert_array_equal(after.means[1], mix.means[1])
     assert np.isfinite(after.precisions_cholesky).all()
-    assert em.collapsed(after, len(X), 1e-6).tolist() == [1]
+    assert collapsed(after, len(X), 1e-6).tolist() == [1]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -211,17 +213,22 @@ def test_a_sample_does_not_depend_on_the_blocks():
     np.testing.assert_array_equal(mixture_search.sample_rows([X], 500, np.random.default_rng(1))[0], X)
 
 
+def k_means(rows, n_clusters, rng):
+    scaled = standardised(rows)
+    return clusters(scaled, seeds(scaled.rows, n_clusters, rng))
+
+
 def test_k_means_finds_clusters_in_any_units():
     rng = np.random.default_rng(0)
     truth = rng.integers(0, 3, 300)
     X = (np.array([[0, 0], [9, 0], [0, 9]])[truth] + rng.normal(size=(300, 2))) * [1, 1e-4] + [1e6, 0]
-    labels, means = mixture_search.k_means(X, 3, rng)
+    labels, means = k_means(X, 3, rng)
     assert len(set(zip(labels.tolist(), truth.tolist(), strict=True))) == 3
     np.testing.assert_allclose(means, [X[labels == k].mean(axis=0) for k in range(3)], rtol=1e-9)
 
 
 def test_k_means_lives_with_too_few_distinct_rows():
-    labels, means = mixture_search.k_means(np.repeat([[1.0, 2.0], [3.0, 4.0]], 5, axis=0), 4, np.random.default_rng(0))
+    labels, means = k_means(np.repeat([[1.0, 2.0], [3.0, 4.0]], 5, axis=0), 4, np.random.default_rng(0))
     assert np.isfinite(means).all()
     assert (means[labels] == np.repeat([[1.0, 2.0], [3.0, 4.0]], 5, axis=0)).all()
 

@@ -16,9 +16,6 @@ __all__ = [
     "Mixture",
     "Run",
     "SingularError",
-    "aic",
-    "bic",
-    "collapsed",
     "digest",
     "empty_sums",
     "from_covariances",
@@ -26,10 +23,11 @@ __all__ = [
     "kernel_arguments",
     "m_step",
     "merge_sums",
-    "n_parameters",
     "run",
-    "singular",
 ]
+
+
+TINY = 2.0**-970  # a variance below this, some 1e-292, has lost digits, and so has what is computed from it
 
 
 class Mixture(NamedTuple):
@@ -64,13 +62,13 @@ def from_covariances(covariance_type: str, weights: NDArray, means: NDArray, cov
     stack = covariances[None] if covariance_type == "tied" else covariances
     if covariance_type in ("diag", "spherical"):
         variances = stack.reshape(len(stack), -1)
-        _check_definite(covariance_type, ((variances > 0) & np.isfinite(variances)).all(axis=1))
+        _check_definite(covariance_type, ((variances > TINY) & np.isfinite(variances)).all(axis=1))
         return Mixture(covariance_type, weights, means, covariances, 1 / np.sqrt(covariances))
     try:
         lower = np.linalg.cholesky(covariances)
     except np.linalg.LinAlgError:
         lower = np.full(covariances.shape, np.nan)
-    if not np.isfinite(lower).all():
+    if not (np.isfinite(lower).all() and (np.diagonal(lower, axis1=-2, axis2=-1) ** 2 > TINY).all()):
         _check_definite(covariance_type, np.array([_is_definite(one) for one in stack]))
     # one by one: numpy would solve a batch as if it were not triangular
     inverse = [dtrtri(one, lower=1)[0] for one in lower.reshape(-1, *lower.shape[-2:])]
@@ -200,48 +198,10 @@ def run(
     return Run(mixture, lower_bound, max_iter, False)
 
 
-def collapsed(mixture: Mixture, n_rows: int, reg_covar: float) -> NDArray[np.intp]:
-    """Components that hold fewer than two rows, or whose mean variance is not above its floor `reg_covar`."""
-    kind, d = mixture.covariance_type, mixture.means.shape[1]
-    if kind in ("full", "tied"):
-        variance = np.trace(mixture.covariances, axis1=-2, axis2=-1) / d
-    else:
-        variance = mixture.covariances.reshape(len(mixture.weights), -1).mean(axis=1)
-    return np.flatnonzero((mixture.weights * n_rows < 2) | (variance - reg_covar <= reg_covar))
-
-
-def singular(mixture: Mixture, n_rows: int) -> NDArray[np.intp]:
-    """Components with a covariance of their own ("full") and no more rows than columns: only the floor inverts it."""
-    if mixture.covariance_type != "full":
-        return np.empty(0, np.intp)
-    return np.flatnonzero(mixture.weights * n_rows < mixture.means.shape[1] + 1)
-
-
-def n_parameters(mixture: Mixture) -> int:
-    """Free parameters: the distinct entries of the covariances, the means, and all weights but one."""
-    n_components, d = mixture.means.shape
-    covariances = {
-        "full": n_components * d * (d + 1) // 2,
-        "tied": d * (d + 1) // 2,
-        "diag": n_components * d,
-        "spherical": n_components,
-    }[mixture.covariance_type]
-    return covariances + n_components * d + n_components - 1
-
-
-def aic(mixture: Mixture, log_likelihood: float) -> float:
-    """Akaike's criterion 2 p - 2 log L, with the rows' summed log-likelihood log L."""
-    return float(2 * n_parameters(mixture) - 2 * log_likelihood)
-
-
-def bic(mixture: Mixture, log_likelihood: float, n_rows: int) -> float:
-    """Schwarz's criterion p log n - 2 log L."""
-    return float(n_parameters(mixture) * np.log(n_rows) - 2 * log_likelihood)
-
-
 def _is_definite(matrix: NDArray) -> bool:
     try:
-        return bool(np.isfinite(np.linalg.cholesky(matrix)).all())
+        lower = np.linalg.cholesky(matrix)
+        return bool(np.isfinite(lower).all() and (np.diagonal(lower) ** 2 > TINY).all())
     except np.linalg.LinAlgError:
         return False
 

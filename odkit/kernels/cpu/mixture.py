@@ -90,8 +90,9 @@ def distance_parts(X: NDArray, means: NDArray, factors: NDArray, component: NDAr
     parts = np.empty(X.shape)
     for k in range(len(means)):
         mine = component == k
-        z = X[mine] - means[k]
-        parts[mine] = (z * factors[k]) ** 2 / 2 if factors.ndim == 2 else z * _precision_product(z, factors[k]) / 2
+        with np.errstate(over="ignore", invalid="ignore"):  # a row out of float64's reach is infinitely far
+            z = X[mine] - means[k]
+            parts[mine] = (z * factors[k]) ** 2 / 2 if factors.ndim == 2 else z * _precision_product(z, factors[k]) / 2
     return parts
 
 
@@ -108,8 +109,9 @@ def conditional_means(
         if factors.ndim == 2:
             expected[mine] = means[k]
         else:
-            pulled = _precision_product(X[mine] - means[k], factors[k])
-            expected[mine] = X[mine] - pulled / np.square(factors[k]).sum(axis=0)
+            with np.errstate(over="ignore", invalid="ignore"):
+                pulled = _precision_product(X[mine] - means[k], factors[k])
+                expected[mine] = X[mine] - pulled / np.square(factors[k]).sum(axis=0)
     return expected
 
 

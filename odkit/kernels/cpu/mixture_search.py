@@ -7,20 +7,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from odkit.kernels.cpu import em, mixture
-from odkit.kernels.cpu.neighbors import candidates, place_of
+from odkit.kernels.cpu.chunks import over_items
+from odkit.kernels.cpu.mixture_clusters import clusters, seeds, standardised
+from odkit.kernels.cpu.mixture_criteria import bic, collapsed, singular
 
 __all__ = [
     "Settings",
-    "best_start",
     "from_labels",
-    "k_means",
     "replaced",
     "sample_rows",
     "search",
+    "short_run",
     "split",
 ]
 
-SHORT_RUN = 10  # k-means steps of a start, and EM iterations that tell good starts from bad ones
+SHORT_RUN = 10  # EM iterations that tell good starts from bad ones
 
 
 class Settings(NamedTuple):
@@ -44,17 +45,22 @@ def search(
     sample: NDArray,
     n_rows: int,
     rng: np.random.Generator,
+    *,
+    judge: bool = False,
+    n_jobs: int = 1,
 ) -> tuple[em.Run, NDArray]:
     """Fit every size from its best start; the fit with the smallest BIC, and the sizes beside their BIC, shape (s, 2).
 
     From the second size on, the fit before with its components split is a rival of the `n_init` starts from `sample`. A
     fit with a collapsed or singular component has BIC infinity: its likelihood says only how low the floor is. A size
-    that needs a floor and has none ends the list. A single size is not judged.
+    that needs a floor and has none ends the list. Without `judge` there is one size, and its BIC is not asked for.
+
+    The starts of all sizes are sought on `n_jobs` threads; the result does not depend on it.
     """
     runs: list[em.Run] = []
-    for size in sizes:
+    for size, found in zip(sizes, _starts(sizes, settings, sample, rng, n_jobs), strict=True):
         try:
-            start = _start(size, settings, sample, runs, rng)
+            start = _start(size, settings, sample, found, runs)
             runs.append(
                 em.run(pass_over, start, n_rows, settings.reg_covar, settings.tol, settings.max_iter, settings.verbose)
             )
@@ -62,14 +68,14 @@ def search(
             if not runs:
                 raise
             break
-    if len(sizes) == 1:
+    if not judge:
         return runs[0], np.empty((0, 2))
     bics = []
     for run in runs:
-        lost = (em.collapsed(run.mixture, n_rows, settings.reg_covar), em.singular(run.mixture, n_rows))
+        lost = (collapsed(run.mixture, n_rows, settings.reg_covar), singular(run.mixture, n_rows))
         broken = any(components.size for components in lost)
         total = np.nan if broken else pass_over(*em.kernel_arguments(run.mixture))["log_likelihood"]
-        bics.append(np.inf if broken else em.bic(run.mixture, total, n_rows))
+        bics.append(np.inf if broken else bic(run.mixture, total, n_rows))
     return runs[int(np.argmin(bics))], np.column_stack([sizes[: len(bics)], bics])
 
 
@@ -88,28 +94,6 @@ def sample_rows(blocks: Iterable[NDArray], size: int, rng: np.random.Generator) 
         rows, keys = rows[kept], keys[kept]
         n_rows += len(block)
     return rows, n_rows
-
-
-def k_means(rows: NDArray, n_clusters: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """Labels (n,) and means (n_clusters, d) after at most ten steps of k-means from greedy k-means++ seeds.
-
-    Distances are taken in standardised columns, so that units do not matter. Seeds that no row is nearest to (fewer
-    distinct rows than clusters) keep their place and no label.
-    """
-    with np.errstate(over="ignore"):  # squares out of float64's reach: the covariances will not be finite, which raises
-        center, spread = rows.mean(axis=0), rows.std(axis=0)
-    spread[spread == 0] = 1.0
-    scaled = (rows - center) / spread
-    means = _seeds(scaled, n_clusters, rng)
-    labels = np.full(len(rows), -1)
-    for _ in range(SHORT_RUN):
-        before, labels = labels, candidates(scaled, means, 1, place_of(means))[1][:, 0]
-        if np.array_equal(before, labels):
-            break
-        for k in np.unique(labels):
-            means[k] = scaled[labels == k].mean(axis=0)
-    with np.errstate(invalid="ignore"):
-        return labels, means * spread + center
 
 
 def from_labels(
@@ -147,15 +131,9 @@ def split(whole: em.Mixture) -> em.Mixture:
     )
 
 
-def best_start(starts: list[em.Mixture], rows: NDArray, reg_covar: float) -> em.Mixture:
-    """Where the best of the starts is after ten EM iterations on `rows`. A single start is returned as it is."""
-    if len(starts) == 1:
-        return starts[0]
-    ends = [
-        em.run(lambda *arguments: mixture.em_sums(rows, *arguments), start, len(rows), reg_covar, 0.0, SHORT_RUN)
-        for start in starts
-    ]
-    return max(ends, key=lambda end: end.lower_bound).mixture
+def short_run(start: em.Mixture, rows: NDArray, reg_covar: float) -> em.Run:
+    """Where a start is after ten EM iterations on `rows`."""
+    return em.run(lambda *arguments: mixture.em_sums(rows, *arguments), start, len(rows), reg_covar, 0.0, SHORT_RUN)
 
 
 def replaced(
@@ -183,16 +161,47 @@ def replaced(
     return em.from_precisions(start.covariance_type, new_weights, new_means, new_precisions)
 
 
+def _starts(
+    sizes: list[int], settings: Settings, sample: NDArray, rng: np.random.Generator, n_jobs: int
+) -> list[list[em.Run | ValueError]]:
+    """The `n_init` starts of every size: where they are after a short run, or why they have none.
+
+    Random numbers are drawn here, one after the other, so that threads decide nothing. A start that has no rival takes
+    no steps: its run is empty.
+    """
+    if all(part is not None for part in settings[-3:]):
+        return [[] for _ in sizes]
+    scaled = standardised(sample)
+    drawn = [seeds(scaled.rows, size, rng) for size in sizes for _ in range(settings.n_init)]
+    found: list[Any] = [None] * len(drawn)
+
+    def seek(i: int) -> None:
+        kind, reg_covar = settings.covariance_type, settings.reg_covar
+        try:
+            start = from_labels(sample, *clusters(scaled, drawn[i]), kind, reg_covar)
+            alone = settings.n_init == 1 and i == 0
+            found[i] = em.Run(start, -np.inf, 0, False) if alone else short_run(start, sample, reg_covar)
+        except ValueError as error:  # of this size alone, which may never be reached
+            found[i] = error
+
+    over_items(seek, range(len(drawn)), n_jobs)
+    return [found[i : i + settings.n_init] for i in range(0, len(found), settings.n_init)]
+
+
 def _start(
-    size: int, settings: Settings, sample: NDArray, smaller: list[em.Run], rng: np.random.Generator
+    size: int, settings: Settings, sample: NDArray, found: list[em.Run | ValueError], smaller: list[em.Run]
 ) -> em.Mixture:
+    """The best of the starts found and of the next smaller mixture with its components split."""
     kind, reg_covar, given = settings.covariance_type, settings.reg_covar, settings[-3:]
-    if all(part is not None for part in given):
+    if not found:
         return replaced(_around(np.zeros((size, sample.shape[1])), kind), *given)
-    clusters = (k_means(sample, size, rng) for _ in range(settings.n_init))
-    starts = [from_labels(sample, labels, means, kind, reg_covar) for labels, means in clusters]
-    starts += [split(run.mixture) for run in smaller[-1:]]
-    return replaced(best_start(starts, sample, reg_covar), *given)
+    runs: list[em.Run] = []
+    for one in found:
+        if isinstance(one, ValueError):
+            raise one
+        runs.append(one)
+    runs += [short_run(split(run.mixture), sample, reg_covar) for run in smaller[-1:]]
+    return replaced(max(runs, key=lambda run: run.lower_bound).mixture, *given)
 
 
 def _around(means: NDArray, covariance_type: str) -> em.Mixture:
@@ -209,16 +218,3 @@ def _around(means: NDArray, covariance_type: str) -> em.Mixture:
 
 def _smallest(keys: NDArray, size: int) -> NDArray[np.intp] | slice:
     return slice(None) if len(keys) <= size else np.sort(np.argpartition(keys, size - 1)[:size])
-
-
-def _seeds(rows: NDArray, n_seeds: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """k-means++: a new seed is the best of a few rows drawn in proportion to their squared distance from the seeds."""
-    seeds = rows[[rng.integers(len(rows))]]
-    distance = ((rows - seeds[0]) ** 2).sum(axis=1)
-    for _ in range(1, n_seeds):
-        total = distance.sum()
-        drawn = rng.choice(len(rows), 2 + int(np.log(n_seeds)), p=distance / total if total > 0 else None)
-        tries = [np.minimum(distance, ((rows - rows[i]) ** 2).sum(axis=1)) for i in drawn]
-        best = int(np.argmin([near.sum() for near in tries]))
-        seeds, distance = np.vstack([seeds, rows[drawn[best]]]), tries[best]
-    return seeds

@@ -28,8 +28,10 @@ class AutoEncoder(Reconstruction, Detector):
     finds it. It fails where outliers are copied as well as the rest: clumps of them that are in the training data,
     and rows that a nearly linear map copies (a row far out along the main directions of the data). Trained longer on
     data with outliers it learns them too. Single networks differ widely by their seed; the mean of `n_members` is
-    reported. Over the development data neither this nor its relatives beat `KNN` on average (docs/autoencoder.md);
-    what they add is `reconstruct`, `explain`, and a view that differs from a distance's.
+    reported. On the development data neither this nor its relatives beat `KNN` by more than chance
+    (docs/autoencoder.md); they add `reconstruct`, `explain`, and a view that differs from a distance's.
+    Two warnings say that training failed: values beyond 1e4 scaled units, which the network sees cut there, and
+    (ConvergenceWarning) members that after two records or more know less than the means of the columns.
 
     Three errors, sums over the columns of the scaled row x, its reconstruction m and the predicted variance v, with
     w = max(v, min_variance):
@@ -70,9 +72,11 @@ class AutoEncoder(Reconstruction, Detector):
     scaling : {"standard", "robust", None}, default="standard"
         Mean and standard deviation; median and IQR / 1.349; none. Constant columns stay outside the network.
     mixed_precision : bool, default=False
-        Matrix products of the training in bfloat16, all else in float32. For wide networks on a GPU.
+        Matrix products of the training in bfloat16, all else in float32. Meant for wide networks on a GPU, where it
+        was not measured.
     warm_start : bool, default=False
-        Start from the weights of the last fit (same columns, same widths) instead of random ones; Adam starts anew.
+        Start from the weights of the last fit (same widths, same columns in the same order, which is on you) instead of
+        random ones; Adam starts anew.
     verbose : bool, default=False
         Log the loss at every record (logger "odkit", level INFO).
     contamination : float in (0, 0.5] or 'auto', default=0.1
@@ -82,7 +86,7 @@ class AutoEncoder(Reconstruction, Detector):
         `set_params(device="cpu")`. One torch thread is fastest at these sizes (`torch.set_num_threads(1)`).
     random_state : int, RandomState or None, default=None
         On one device, torch version and thread count equal seeds give equal bits; members 0, 1, 2 of five are the
-        members of a fit with three.
+        members of a fit with three, but for rounding (1e-6).
 
     Attributes
     ----------
@@ -93,8 +97,8 @@ class AutoEncoder(Reconstruction, Detector):
         Columns that did not vary in training; their reconstruction is their value, their scaled variance 1.
     error_ : str
         `error` of the fit, which the network has been built for.
-    alpha_, beta_ : float
-        Weights in use: 1 and 1 for "pre", 1 and 0 for "mse".
+    alpha_, beta_, min_variance_ : float
+        In use by the score: alpha and beta are 1 and 1 for "pre", 1 and 0 for "mse".
     loss_curve_ : ndarray of shape (n_records, n_members)
     validation_curve_ : ndarray of shape (n_records, n_members), or None without early stopping
     best_step_ : ndarray of shape (n_members,), or None without early stopping
@@ -199,10 +203,8 @@ class AutoEncoder(Reconstruction, Detector):
         self.random_state = random_state
 
     def _fit(self, X: NDArray) -> None:
-        # taken out, so that a fit that fails leaves no model
-        previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)
-        warm = self.warm_start and previous[0] is not None
-        trained_on = ~self.constant_features_ if warm else None
+        previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)  # a failed fit: no model
+        warm, before = self.warm_start and previous[0] is not None, vars(self).get("constant_features_", [])
         if len(X) < 2:
             raise ValueError("AutoEncoder: n_samples = 1, but a spread needs at least 2 rows. Give more rows.")
         X = X.astype(np.float64, copy=False)
@@ -212,10 +214,10 @@ class AutoEncoder(Reconstruction, Detector):
                 f"AutoEncoder: all {X.shape[1]} columns are constant, so there is nothing to learn; at least one must "
                 "vary. Give other columns."
             )
-        if trained_on is not None and not np.array_equal(trained_on, ~self.constant_features_):
+        if warm and not np.array_equal(before, self.constant_features_):
             raise ValueError(
-                f"AutoEncoder: warm_start, but columns {np.flatnonzero(~self.constant_features_).tolist()} vary where "
-                f"{np.flatnonzero(trained_on).tolist()} did in the last fit, whose weights belong to those. Give rows "
+                f"AutoEncoder: warm_start, but constant columns were {np.flatnonzero(before)} in the last fit and are "
+                f"{np.flatnonzero(self.constant_features_)} now, and the weights belong to those that vary. Give rows "
                 "in which the same columns vary, or set warm_start=False."
             )
         try:
@@ -229,14 +231,13 @@ class AutoEncoder(Reconstruction, Detector):
         progress = (lambda step, loss: log("AutoEncoder: step %d, loss %s", step, loss)) if self.verbose else None
         Z = self._varying(self._scaled(X))
         self._warn_of_cut_values(Z)
-        device = kernels.on(self.device).device
         try:
             weights, biases, history = fit_members(
                 Z,
                 two_heads=self.error != "mse",
                 start=previous if warm else None,
                 validation_fraction=self.validation_fraction if self.early_stopping else None,
-                device=device,
+                device=kernels.on(self.device).device,
                 random_state=check_random_state(self.random_state),
                 progress=progress,
                 **{name: getattr(self, name) for name in PASSED_ON},

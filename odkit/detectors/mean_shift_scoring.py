@@ -28,8 +28,8 @@ class MeanShiftScoring(Detector):
 
     - outliers in the training data, 23 sets: `AutoEncoder(error="mse")` .777 and .723 (better on 18),
       `PCAReconstruction` .762 and .661, the default `AutoEncoder` .788 and .780, which is no difference;
-    - clean training data, 40 sets: .754 and .767 (worse on 25), .767 and .715, .749 and .756. A network on clean
-      training data does better without it.
+    - clean training data, 40 sets: .754 and .767 (worse on 25), .767 and .715, .749 and .756. A network is no better
+      with it there.
 
     It fails without a reconstruction that has learnt something: an untrained network answers every row with the same,
     and the score is then the distance of the shift from that. It shares `MeanShift`'s blindness for large clumps.
@@ -39,8 +39,8 @@ class MeanShiftScoring(Detector):
     estimator : object with `reconstruct`, or with `transform` and `inverse_transform`, default=None
         Cloned and fitted on the same rows; None is `AutoEncoder(random_state=random_state)`. Its own variance and
         weights are used where it has `reconstruct_members` (an `AutoEncoder` with "pre" or "apre"), the squared error
-        otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF). NMF solves all rows of a batch together: with it, a
-        row's score moves with the batch, within NMF's `tol`.
+        otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF). With scikit-learn's PCA a row's score moves with
+        the batch in its last bits, and with NMF, which solves all rows of a batch together, within NMF's `tol`.
     n_neighbors, n_passes, scaling, device, n_jobs
         Of the mean shift, see `MeanShift`. Residuals are measured in its scaled units.
     contamination : float in (0, 0.5] or 'auto', default=0.1

@@ -87,31 +87,32 @@ def loss_gradient(
     n_hidden = len(inputs) - 1
     scale = 1 / x.shape[1]
     inputs[0][1].copy_(x)
-    sums = []
-    for layer in range(n_hidden):
-        sums.append(_affine(inputs, layer, layers, layer, product_dtype))
-        torch.clamp_min(sums[layer], 0, out=inputs[layer + 1][1])
+    before_relu = []
+    for layer in range(n_hidden):  # forward
+        before_relu.append(_affine(inputs, layer, layers, layer, product_dtype))
+        torch.clamp_min(before_relu[layer], 0, out=inputs[layer + 1][1])
     residual = _affine(inputs, n_hidden, layers, n_hidden, product_dtype).sub_(x)
     if two_heads:
-        # with v = softplus(z) + floor: 2 r / v for the mean, (1 - r^2 / v) sigmoid(z) / v for z; 2 and 1 / n come later
+        # gradients of r^2 / v + log v, v = softplus(z) + floor: 2 r / v by the mean, (1 - r^2 / v) sigmoid(z) / v by z.
+        # The factors 2 and 1 / n come with the products
         z = _affine(inputs, n_hidden, layers, n_hidden + 1, product_dtype)
         variance = softplus(z).add_(VARIANCE_FLOOR)
-        quotient = residual / variance
-        squares = residual.mul_(quotient)
-        slope = z.sigmoid_().div_(variance)
-        slope.addcmul_(slope, squares, value=-1)
-        terms = variance.log_().add_(squares)
-        _write(gradients, n_hidden + 1, inputs[n_hidden], slope, scale, product_dtype)
-        _write(gradients, n_hidden, inputs[n_hidden], quotient, 2 * scale, product_dtype)
-        delta = _product(slope, layers.back[n_hidden + 1], product_dtype)
-        delta.add_(_product(quotient, layers.back[n_hidden], product_dtype), alpha=2)
+        mean_delta = residual / variance
+        square_ratio = residual.mul_(mean_delta)
+        z_delta = z.sigmoid_().div_(variance)
+        z_delta.addcmul_(z_delta, square_ratio, value=-1)
+        terms = variance.log_().add_(square_ratio)
+        _write(gradients, n_hidden + 1, inputs[n_hidden], z_delta, scale, product_dtype)
+        _write(gradients, n_hidden, inputs[n_hidden], mean_delta, 2 * scale, product_dtype)
+        delta = _product(z_delta, layers.back[n_hidden + 1], product_dtype)
+        delta.add_(_product(mean_delta, layers.back[n_hidden], product_dtype), alpha=2)
     else:
         terms = residual.square()
         scale *= 2
         _write(gradients, n_hidden, inputs[n_hidden], residual, scale, product_dtype)
         delta = _product(residual, layers.back[n_hidden], product_dtype)
-    for layer in reversed(range(n_hidden)):
-        delta = torch.ops.aten.threshold_backward(delta, sums[layer], 0)  # delta where the layer's sum is > 0
+    for layer in reversed(range(n_hidden)):  # back; scale * delta is the gradient by a layer's output
+        delta = torch.ops.aten.threshold_backward(delta, before_relu[layer], 0)  # delta where the layer's sum is > 0
         _write(gradients, layer, inputs[layer], delta, scale, product_dtype)
         if layer:
             delta = _product(delta, layers.back[layer], product_dtype)
@@ -126,9 +127,9 @@ def _affine(inputs: Inputs, place: int, layers: Layers, layer: int, dtype: torch
 
 
 def _write(
-    gradients: Layers, layer: int, h: tuple[torch.Tensor, torch.Tensor], delta: torch.Tensor, scale: float, dtype
+    gradients: Layers, layer: int, input_: tuple[torch.Tensor, torch.Tensor], delta: torch.Tensor, scale: float, dtype
 ) -> None:
-    whole, part = h
+    whole, part = input_
     if dtype is None:
         gradients.blocks[layer].baddbmm_(whole.mT, delta, beta=0, alpha=scale)
     else:

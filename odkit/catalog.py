@@ -59,7 +59,7 @@ DETECTORS = {
     "correlated-vote": Entry(
         "odkit.series.correlated_vote",
         "CorrelatedVote",
-        assumes="channels that move together, and faults that strike several of them at once",
+        assumes="channels that move together, and faults that jump in several at once; below simpler ones on SMD",
         cost="n (C^2 + C order^2) for C channels; memory C (order^2 + memory)",
         fails="faults of a single channel; slow drifts; an anomaly that lasts becomes normal",
         data="series",
@@ -170,7 +170,7 @@ DETECTORS = {
     "series-consensus": Entry(
         "odkit.series.consensus",
         "SeriesConsensus",
-        assumes="members err in different ways; the one to take for a series if nothing is known",
+        assumes="members err in different ways; good alarms (KNN on windows, from Python, ranks better)",
         cost="the sum of its members",
         fails="a training series that one member reproduces perfectly",
         data="series",

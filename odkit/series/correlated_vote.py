@@ -22,6 +22,9 @@ class CorrelatedVote(SeriesDetector):
     Every channel predicts itself from its last `order` values and learns while it runs. A surprise in one channel
     alone is noise; a surprise in more than half of a group of correlated channels is an event.
 
+    Not recommended by any figure: on six SMD machines of 38 channels its VUS-PR is .149, that of `MovingEnergy` .357,
+    of random scores .087. Its place is live data whose faults jump in several channels at once.
+
     Assumes several channels per fault, and faults that are sudden. It fails on faults of a single channel without
     correlated neighbours (score 0), on slow drifts (the prediction follows), and on the first `memory` steps (score
     0). It never stops learning: an anomaly that lasts becomes normal.

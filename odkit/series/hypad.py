@@ -26,8 +26,8 @@ class HypAD(SeriesDetector):
 
     Assumes that the training series is normal and long enough to train a network on (some hundred windows). It fails on
     anomalies that are in the training series and on windows that are easy to copy whatever they mean (flat ones).
-    Its place is that of a fifth member of `SeriesConsensus`, which then ranks steps better; alone it raises the better
-    alarms with `window=50`, and always is as good with `n_critic=0`, in half the time (docs/series.md).
+    Its place is that of a member of `SeriesConsensus` beside `Windowed(KNN())`, which alone ranks as well as it does;
+    `window=50` gives the better alarms, and `n_critic=0` is as good in half the time (docs/series.md).
 
     Parameters
     ----------

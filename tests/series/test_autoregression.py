@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from odkit import Autoregression, anomaly_score
+from odkit.metrics.vus import vus
 from odkit.series.autoregression import smoothed
 from tests import naive
 from tests.devices import TWINS
@@ -64,3 +65,13 @@ def test_the_twin_on_torch(device):
 def test_bad_parameters_are_named(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Autoregression(**wrong).fit(np.arange(200.0))
+
+
+@pytest.mark.parametrize(("level", "pr"), [(0, 0.98), (10, 0.77), (1e4, 0.02)])
+def test_a_level_far_from_0_blinds_it_as_the_docstring_says(level, pr):
+    rng, wave = np.random.default_rng(0), np.sin(np.arange(3000) / 15)
+    train, test = (wave + rng.normal(size=3000) / 20 for _ in range(2))
+    truth = np.arange(3000) // 100 == 15
+    test[truth] = test[1500]  # the sensor sticks
+    found = vus(truth, anomaly_score(Autoregression().fit(train + level), test + level))[1]
+    assert found == pytest.approx(pr, abs=0.01)

@@ -10,6 +10,7 @@ from odkit import (
     CorrelatedVote,
     Discord,
     DynamicThreshold,
+    HypAD,
     MovingEnergy,
     PolynomialResidual,
     SeriesConsensus,
@@ -72,6 +73,19 @@ def test_what_stands_in_a_gap_does_not_matter(detector):
     # a curve goes through ten windows, and a window may have its twin in the gap
     if not isinstance(detector, PolynomialResidual | Discord | SeriesConsensus):
         assert np.abs(one - other)[~blind].max() < 0.01 * np.abs(one).mean()
+
+
+@pytest.mark.parametrize("task", ["reconstruct", "forecast"])
+def test_no_alarm_comes_from_a_gap_of_a_network(task):
+    pytest.importorskip("torch")
+    fitted = HypAD(window=40, n_critic=0, epochs=8, task=task, random_state=0).fit(clean(0))
+    x, missing = clean(10), np.zeros(1500, bool)
+    missing[700:740] = True
+    without = fitted.detect(x)
+    for each in fitted.detect(np.where(missing, np.nan, x), missing=missing):
+        assert any(each.start < other.stop and other.start < each.stop for other in without)
+    one, other = (fitted.score_samples(np.where(missing, value, x)) for value in (0.0, 0.7))
+    np.testing.assert_allclose(one[~fitted._looks_at(missing)], other[~fitted._looks_at(missing)], rtol=1e-4)
 
 
 def test_a_vote_remembers_a_gap_as_long_as_its_memory():

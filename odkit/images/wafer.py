@@ -129,10 +129,11 @@ class SparseWaferEncoder(TransformerMixin, BaseEstimator):
         from odkit.nets.training import train
 
         self.__dict__.pop("state_", None)  # a fit that fails leaves no model, rather than parts of two
-        if len(self.channels) != len(self.pools) or not self.channels or min(*self.channels, *self.pools) < 1:
+        whole = all(isinstance(given, Integral) and int(given) > 0 for given in (*self.channels, *self.pools))
+        if len(self.channels) != len(self.pools) or not self.channels or not whole:
             raise ValueError(
                 f"SparseWaferEncoder: channels={self.channels!r} and pools={self.pools!r}; as many of both are "
-                "needed, all positive"
+                "needed, all positive whole numbers"
             )
         maps = self._checked(X)
         patterns = column_or_1d(y, warn=False)

@@ -94,6 +94,8 @@ def test_hostile_maps_are_named(encoder, maps, message):
         ({}, ["a"] * 72, "one pattern only"),
         ({"pools": (4,)}, None, "as many of both"),
         ({"channels": (4, 0), "pools": (2, 2)}, None, "all positive"),
+        ({"channels": (4,), "pools": (2.5,)}, None, "all positive whole numbers"),
+        ({"channels": ("4",), "pools": (2,)}, None, "all positive whole numbers"),
         ({"epochs": 0}, None, "epochs"),
         ({}, np.r_[np.zeros(36), np.full(36, np.nan)], "labels y with nan, which is no class"),
         ({}, ["a"] * 36 + [None] * 36, "labels y of kinds NoneType, str"),

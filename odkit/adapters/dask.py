@@ -53,7 +53,7 @@ def fit(detector: Any, data: Any, *, client: Any = None) -> Any:
     TypeError
         If the detector's statistics do not add up, or `data` is no Dask collection.
     ValueError
-        If there is no row.
+        If there is no row, or the rows of all partitions together make no model.
 
     Examples
     --------
@@ -87,6 +87,7 @@ def fit(detector: Any, data: Any, *, client: Any = None) -> Any:
         (merged,) = dask.compute(fitted[0])
     if merged is None:
         raise ValueError(f"dask.fit: {who} was given {len(parts)} partitions without a row; give rows")
+    check_is_fitted(merged)  # rows that are all equal add up to no model
     return merged.set_params(**names)
 
 
@@ -114,9 +115,7 @@ def score(
         For an array: anomaly scores.
     """
     check_is_fitted(detector)
-    single = copy.deepcopy(detector)
-    inner = [name for name in single.get_params() if name.rpartition("__")[2] == "n_jobs"]
-    single.set_params(**dict.fromkeys(inner, 1))  # the workers are the threads
+    single = _on_one_thread(copy.deepcopy(detector))
     shared = dask.delayed(single, traverse=False, pure=False)  # once per worker, not once per task
     if isinstance(data, dask.dataframe.DataFrame):
         options = {"keys": keys, "ignore": ignore, "top": top}
@@ -173,8 +172,14 @@ def _fitted_part(detector: Any, rows: Any, seed: int | None) -> Any:
     """A detector that has seen one partition; None for one without rows, as filters leave them."""
     if len(rows) == 0:
         return None
-    fresh = clone(detector)
+    fresh = _on_one_thread(clone(detector))
     return (fresh if seed is None else fresh.set_params(random_state=seed)).partial_fit(rows)
+
+
+def _on_one_thread(detector: Any) -> Any:
+    """The detector, and what it is made of, with n_jobs=1: the workers are the threads."""
+    inner = [name for name in detector.get_params() if name.rpartition("__")[2] == "n_jobs"]
+    return detector.set_params(**dict.fromkeys(inner, 1))
 
 
 def _merged(parts: list[Any]) -> Any:

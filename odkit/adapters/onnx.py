@@ -208,7 +208,7 @@ def _ecod(graph: _Graph, detector: ECOD, rows: str) -> str:
                 found = graph.add("Add", found, excess[side])
         return graph.add("Where", absent, graph.constant(detector._missing[part]), found)
 
-    if detector.aggregation == "feature_max":
+    if detector.aggregation_ == "feature_max":
         return graph.sum(cost(2), 1)
     left, right = cost(0), cost(1)
     auto = graph.add("Where", graph.constant(detector.skewness_sign_ < 0), left, right)
@@ -218,9 +218,9 @@ def _ecod(graph: _Graph, detector: ECOD, rows: str) -> str:
 
 def _excess(graph: _Graph, detector: ECOD, columns: list[NDArray], x: str) -> list[str]:
     """Nats for lying below and above the training values; empty where the detector counts none."""
-    if detector.tail is None:
+    if detector.tail_cap_ == 0:
         return []
-    cap, parts = float(detector.tail_cap), []
+    cap, parts = detector.tail_cap_, []
     cells = graph.add("Cast", x, to=TensorProto.DOUBLE)
     for side, end in ((0, 0), (1, -1)):
         edges = np.array([keys[end] if keys.size else (-np.inf, np.inf)[side] for keys in columns], np.float64)

@@ -5,19 +5,19 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from joblib import effective_n_jobs
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from odkit import kernels
-from odkit._sklearn import Interval, StrOptions, check_is_fitted
+from odkit._sklearn import Interval, StrOptions
 from odkit.base import DetectorTags
+from odkit.fitted_tails import FittedTails
 from odkit.kernels.cpu import sorting, staircase, tail_memory, tail_table
 from odkit.mergeable import Mergeable
 
 __all__ = ["ECOD"]
 
 
-class ECOD(Mergeable):
+class ECOD(FittedTails, Mergeable):
     """Outliers by empirical tail probabilities of single features.
 
     For every feature it takes the share of training values at least as small, and the share at least as large, as the
@@ -43,7 +43,7 @@ class ECOD(Mergeable):
     compression : float in (0, 0.5] or None, default=None
         None keeps the training columns. A number keeps a state whose size hardly grows with the rows and whose log
         tail probabilities are within that many nats of the exact ones, for any order, blocks and merges; feed blocks of
-        16,384 rows or more. Streams and merges of small sets stay exact.
+        16,384 rows or more. Fewer than 1 / compression rows stay exact; `tail_error_` tells what more of them lost.
     nan_policy : {'error', 'neutral'}, default='error'
         'neutral': a missing cell contributes the feature's mean training contribution, so that missingness neither
         hides nor flags a row. Infinity is always an error.
@@ -69,6 +69,8 @@ class ECOD(Mergeable):
         Mean excess of the smallest and of the largest training values, in the feature's unit.
     tail_error_ : float
         Largest error of a log tail probability, known from bounds: 0.0 when exact, else at most `compression`.
+    aggregation_, tail_cap_
+        What scores go by, whatever is set afterwards: the parameters when rows were last learnt (0: no tail).
     n_features_in_, feature_names_in_
         As in scikit-learn.
 
@@ -158,10 +160,20 @@ class ECOD(Mergeable):
         return -sums.max(axis=0)
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
-        X = self._as_keys(X, learning=True) if hasattr(self, "_stats") else X
+        X = self._learnt(X) if hasattr(self, "_stats") else X
         if self.compression is not None:
             return tail_memory.remember(X, self.compression, n_jobs=self._jobs)
         return self._sort(X)[0]
+
+    def _learnt(self, X: NDArray) -> NDArray:
+        """X in the dtype of the rows seen so far."""
+        keys = self._as_keys(X)
+        if keys is not X and np.isinf(keys).any():
+            raise ValueError(
+                f"ECOD.partial_fit: {np.nanmax(np.abs(X)):.3g} is beyond the {keys.dtype} of the rows seen so far; "
+                "rescale the columns, or start afresh with fit on float64"
+            )
+        return keys
 
     def _sort(self, X: NDArray) -> tuple[dict[str, Any], NDArray]:
         table, signs, sums = sorting.sorted_columns(X, split=self.aggregation == "paper", n_jobs=self._jobs)
@@ -185,70 +197,17 @@ class ECOD(Mergeable):
             warnings.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0", stacklevel=2)
         self._steps, self._table, self.skewness_sign_, self._missing = steps, table, signs, means
         self.tail_scale_, self.tail_error_ = table.scales, error
+        self._take_rule()
+
+    def _take_rule(self) -> None:
+        """What adds a row's costs up, for as long as `offset_` is read off such sums."""
+        self.aggregation_ = self.aggregation
+        self.tail_cap_ = 0.0 if self.tail is None else float(self.tail_cap)
 
     def _merge_key(self) -> dict[str, Any]:
         return {**super()._merge_key(), "dtype": str(self._table.values.dtype)}
 
-    def _score(self, X: NDArray) -> NDArray:
-        k, X, table = self._on_device(X)
-        missing = k.array(self._neutral)
-        if self.aggregation == "feature_max":
-            return -k.numpy(k.ecdf.tail_max(X, table, self._cap, missing, n_jobs=self._jobs))
-        signs = k.array(self.skewness_sign_)
-        return -k.numpy(k.ecdf.tail_sums(X, table, signs, self._cap, missing, n_jobs=self._jobs)).max(axis=0)
-
-    def explain(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Contribution of each feature to the anomaly score, (n_samples, n_features), in nats, >= 0.
-
-        The larger tail of each feature or, with `aggregation='paper'`, the terms of the sum that won. Added in column
-        order they give the anomaly score to the bit (`np.add.accumulate`); `numpy.sum` adds pairwise: to 1e-12.
-        """
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
-        k, cells, table = self._on_device(X)
-        left, right = map(k.numpy, k.ecdf.tail_terms(cells, table, self._cap, n_jobs=self._jobs))
-        absent = np.isnan(X)
-        if self.aggregation == "feature_max":
-            return np.where(absent, self._neutral[2], np.maximum(left, right))
-        left, right = (
-            np.where(absent, means, tail) for means, tail in zip(self._neutral[:2], (left, right), strict=True)
-        )
-        terms = np.stack([left, right, np.where(self.skewness_sign_ < 0, left, right)])
-        # a running sum adds in the order of the score, so ties go to the same winner
-        winner = np.add.accumulate(terms, axis=2)[:, :, -1].argmax(axis=0)
-        return terms[winner, np.arange(X.shape[0])]
-
-    def expected(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The training median of every feature, for every row of X: (n_samples, n_features), in the units of X."""
-        check_is_fitted(self)
-        X = self._validate(X, reset=False)
-        return np.tile(tail_table.medians(self._table), (X.shape[0], 1))
-
-    def _on_device(self, X: NDArray) -> tuple[kernels.Backend, Any, Any]:
-        """The kernels, X and the table where rows are scored."""
-        k = kernels.on(self.device)
-        return k, k.array(self._as_keys(X)), tail_table.TailTable(*map(k.array, self._table))
-
-    @property
-    def _neutral(self) -> NDArray[np.float64]:
-        """What a missing cell contributes, (3, d); found here where `nan_policy` was set after an exact fit."""
-        late = self.nan_policy == "neutral" and not self._missing.any()
-        return tail_table.feature_means(self._table) if late else self._missing
-
-    _jobs = property(lambda self: effective_n_jobs(self.n_jobs))
-    _cap = property(lambda self: 0.0 if self.tail is None else float(self.tail_cap))
     _rebuilt = property(lambda self: () if self._steps is None else ("_table",))
-
-    def _as_keys(self, X: NDArray, *, learning: bool = False) -> NDArray:
-        """X in the dtype of the training columns: comparing 0.1 with float32's 0.1 would lose the tie."""
-        with np.errstate(over="ignore"):  # beyond all training values, also as infinity
-            keys = X.astype(self._table.values.dtype, copy=False)
-        if learning and keys is not X and np.isinf(keys).any():
-            raise ValueError(
-                f"ECOD.partial_fit: {np.nanmax(np.abs(X)):.3g} is beyond the {keys.dtype} of the rows seen so far; "
-                "rescale the columns, or start afresh with fit on float64"
-            )
-        return keys
 
     def _rebuild(self) -> None:
         if self._steps is not None:
@@ -257,6 +216,8 @@ class ECOD(Mergeable):
     def _check_state(self) -> None:
         """Refuse a state that the compiled kernels, which check no bounds, must not see."""
         d = self.n_features_in_
+        if not hasattr(self, "aggregation_"):  # the first model files do not say it
+            self._take_rule()
         self._rebuild()
         tail_table.check_table(self._table, d)
         if hasattr(self, "_stats"):

@@ -91,6 +91,24 @@ def test_parts_draw_their_samples_apart(frame):
     assert len(np.unique(rows, axis=0)) > 2000  # ten equal samples would be 410 different rows
 
 
+@pytest.mark.parametrize("n_jobs", [None, 2, -1])
+def test_parts_are_fitted_and_joined_on_one_thread(frame, n_jobs):
+    seen = []
+
+    class Spy(odkit.ECOD):
+        def _partial_stats(self, X):
+            seen.append(self.n_jobs)
+            return super()._partial_stats(X)
+
+        def _merge_stats(self, a, b):
+            seen.append(self.n_jobs)
+            return super()._merge_stats(a, b)
+
+    found = on_dask.fit(Spy(n_jobs=n_jobs, compression=0.1), dask.dataframe.from_pandas(frame, npartitions=3))
+    assert seen == [1] * 5
+    assert found.n_jobs == n_jobs
+
+
 def test_scores_are_lazy_and_keep_index_keys_and_types(frame):
     indexed = frame.assign(name=[f"m{i}" for i in range(len(frame))]).set_index(pd.Index(range(5000, 8000), name="at"))
     detector = odkit.ECOD().fit(frame)

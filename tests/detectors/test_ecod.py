@@ -3,6 +3,7 @@
 import copy
 import itertools
 import os
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -240,6 +241,33 @@ def test_a_torch_device_scores_alike(parameters, device):
     np.testing.assert_allclose(there.score_samples(Q), here.score_samples(Q), rtol=1e-12)
     np.testing.assert_allclose(there.explain(Q), here.explain(Q), rtol=1e-12)
     assert there.offset_ == pytest.approx(here.offset_, rel=1e-12)
+
+
+@pytest.mark.parametrize("compression", [0.5, 0.1, 0.05, 0.01])
+def test_fewer_rows_than_one_by_compression_stay_exact(compression):
+    for n in {1, 2, int(0.5 / compression), int(1 / compression) - 1}:
+        X = np.random.default_rng(n).normal(size=(n, 5))
+        compressed, exact = ECOD(compression=compression).fit(X), ECOD().fit(X)
+        assert compressed.tail_error_ == 0.0
+        np.testing.assert_array_equal(compressed.score_samples(X * 1.1), exact.score_samples(X * 1.1))
+
+
+@pytest.mark.parametrize("compression", [None, 0.1])
+def test_parameters_set_after_the_fit_move_no_score(compression):
+    X = np.random.default_rng(7).lognormal(size=(200, 3))
+    detector = ECOD(compression=compression).fit(X)
+    expected = detector.score_samples(X * 2), detector.explain(X * 2)
+    for later in ({"aggregation": "paper"}, {"tail": None}, {"tail_cap": 1.0}, {"compression": 0.3}):
+        detector.set_params(**later)
+        for twin in (detector, pickle.loads(pickle.dumps(detector)), detector.compact()):
+            np.testing.assert_array_equal(twin.score_samples(X * 2), expected[0])
+            np.testing.assert_array_equal(twin.explain(X * 2), expected[1])
+        detector.set_params(aggregation="feature_max", tail="exponential", tail_cap=50.0, compression=compression)
+    detector.set_params(tail_cap=1.0).partial_fit(X)  # more rows take the threshold and the rule anew
+    whole = ECOD(compression=compression, tail_cap=1.0).fit(np.concatenate([X, X]))
+    np.testing.assert_allclose(
+        detector.score_samples(X * 2), whole.score_samples(X * 2), atol=0.3 if compression else 0
+    )
 
 
 @pytest.mark.parametrize("aggregation", ["feature_max", "paper"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from odkit import Autoregression, DynamicThreshold, MovingEnergy, SeriesConsensus, anomaly_score
+from odkit import KNN, DynamicThreshold, MovingEnergy, SeriesConsensus, Windowed, anomaly_score
 from odkit.adapters.plots import plot_series
 from odkit.datasets import load
 from odkit.metrics.events import alarmed_fraction, overlap_confusion, pooled_f1, shift_null
@@ -27,7 +27,7 @@ train, test = data.train[:, 0], data.test[:, 0]  # column 0 is the telemetry val
 true, threshold = from_mask(data.is_outlier), DynamicThreshold()
 print(f"{len(train)} steps to learn from, {len(test)} to judge, {len(true)} labelled events")
 scores = {}
-for detector in (MovingEnergy(), Autoregression(), SeriesConsensus()):
+for detector in (MovingEnergy(), SeriesConsensus(), Windowed(KNN())):
     name = type(detector).__name__
     scores[name] = anomaly_score(detector.fit(train), test)
     found = threshold.find(scores[name])
@@ -44,7 +44,7 @@ live = np.array([stream.update(value) for value in test[:1000]])
 print(f"live and batch differ by at most {np.abs(live[99:] - causal.score_samples(test)[99:1000]).max():.0e}")
 
 picture = folder / "smap.png"
-best = scores["SeriesConsensus"]
+best = scores["Windowed"]
 plot_series(
     test, best, found=threshold.find(best), true=true, threshold=threshold.thresholds(best), title="SMAP E-7"
 ).savefig(picture, dpi=120)

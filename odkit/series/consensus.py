@@ -69,6 +69,7 @@ class SeriesConsensus(SeriesDetector):
     -----
     **Score:** -(mean over members of anomaly score / `usual_`); about -1 on normal data. "rank": -(mean rank).
     **Cost:** the sum of the members' costs.
+    **Channels:** `detect` names the most deviating ones where every member explains; else its `channels` are empty.
     **Source:** the choice of the mean over ranks, z-scores, medians and products is measured
     (docs/decisions/062-consensus-of-baselines.md).
 

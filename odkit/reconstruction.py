@@ -21,9 +21,10 @@ ROWS = 8160  # rows whose members `reconstruct` averages at once
 class Reconstruction:
     """Mixin of a detector that holds trained members as numpy arrays and scores a row by its reconstruction error.
 
-    The detector has the parameter `device`, and its fit sets the other attributes named here.
+    The detector has the parameters `min_variance` and `device`, and its fit sets the other attributes named here.
     """
 
+    min_variance: float
     device: str | None
     error_: str
     weights_: list[NDArray[np.float32]]
@@ -42,6 +43,8 @@ class Reconstruction:
 
     def _check_state(self) -> None:
         """Refuse a stored state whose arrays do not fit together."""
+        if not hasattr(self, "min_variance_"):  # a file of before it was kept: the score went by the parameter
+            self.min_variance_ = float(self.min_variance)
         d, constant = self.n_features_in_, self.constant_features_
         fine = (constant.shape, constant.dtype) == ((d,), np.bool_) and scales_fit(self.location_, self.scale_, d)
         varying = d - np.count_nonzero(constant)

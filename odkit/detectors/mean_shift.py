@@ -140,6 +140,8 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
 
     def _check_state(self) -> None:
         """Before a model from a file meets compiled code, which checks no bounds."""
+        if not hasattr(self, "statistic_"):  # a file of before these were kept: it went by the parameter, with the row
+            self.statistic_, self.self_counted_ = self.statistic, True
         n_passes, n, d = np.shape(self.references_) if np.ndim(self.references_) == 3 else (0, 0, 0)
         fine = n_passes > 0 and 1 <= self.n_neighbors_ <= n - (not self.self_counted_) and d == self.n_features_in_
         fine = fine and self.statistic_ in ("mean", "medoid") and isinstance(self.self_counted_, bool)

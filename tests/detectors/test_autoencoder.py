@@ -519,3 +519,11 @@ def test_a_reconstruction_needs_no_room_for_all_members_of_all_rows():
     np.testing.assert_allclose(
         detector.reconstruct(X[:9000]), detector.reconstruct_members(X[:9000])[0].mean(axis=0), rtol=1e-12
     )
+
+
+def test_a_state_of_before_the_floor_was_kept_goes_by_the_parameter(X):
+    detector = small(min_variance=0.01).fit(X)
+    scores = detector.score_samples(X)
+    del detector.min_variance_
+    detector._check_state()
+    np.testing.assert_array_equal(detector.score_samples(X), scores)

@@ -192,6 +192,14 @@ def test_parameters_set_after_the_fit_are_those_of_the_next_one(X, changed):
     np.testing.assert_array_equal(detector.score_samples(X), scores)
 
 
+def test_a_state_of_before_the_rule_was_kept_goes_by_the_parameter(X):
+    detector = MeanShift(statistic="medoid").fit(X)
+    scores = detector.score_samples(X)
+    del detector.statistic_, detector.self_counted_
+    detector._check_state()
+    np.testing.assert_array_equal(detector.score_samples(X), scores)
+
+
 # --- huge and tiny numbers
 
 

@@ -19,7 +19,7 @@ class PyOD(Detector):
     """Any detector of PyOD as a detector of odkit.
 
     Assumes that the wrapped detector gives finite scores; PyOD's give infinity or NaN in places (its PCA on columns
-    whose spread is rounding noise), and these pass through unrepaired, to be seen.
+    whose spread is rounding noise), and these pass through unrepaired, to be seen, also where all of them are such.
 
     Parameters
     ----------
@@ -38,7 +38,8 @@ class PyOD(Detector):
         Normality of the training rows as PyOD's `fit` left it, minus `decision_scores_`. For KNN and others it is not
         `score_samples` of the same rows: there each row would be its own neighbour.
     offset_ : float
-        Threshold on `training_scores_`, by `contamination`.
+        Threshold on `training_scores_`, by `contamination`. Where none of them is finite, the lowest number there is:
+        no finite score is flagged then.
 
     Notes
     -----
@@ -86,7 +87,7 @@ class PyOD(Detector):
 
     def _quantile(self, scores: NDArray) -> float:
         finite = scores[np.isfinite(scores)]
-        return super()._quantile(finite) if finite.size else float("nan")
+        return super()._quantile(finite) if finite.size else float(np.finfo(np.float64).min)
 
     def inductive_on(self, X: ArrayLike) -> bool:
         """Does each row of X get the same score alone as in the batch (relative tolerance 1e-6)?

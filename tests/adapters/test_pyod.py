@@ -65,6 +65,17 @@ def test_it_lives_in_a_pipeline_and_checks_its_input(rows):
         PyOD(odkit.KNN()).fit(train)
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning", "ignore:invalid value:RuntimeWarning")
+def test_scores_that_are_all_not_finite_are_seen_and_flag_nothing_finite():
+    """PyOD's PCA divides by eigenvalues that are rounding noise."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(200, 3)), np.zeros(200), np.full(200, 0.1)])
+    detector = PyOD(PCA()).fit(X)
+    assert not np.isfinite(detector.training_scores_).any()
+    assert np.isfinite(detector.offset_)
+    assert not np.isfinite(detector.score_samples(X)).all()
+
+
 def test_nothing_of_the_library_imports_the_adapter():
     assert "adapters" not in inspect.getsource(odkit)
 

@@ -3,46 +3,35 @@
 It knows nothing of the parent but a pipe to answer through and a pipe whose end means that the parent is gone.
 """
 
-import fcntl
 import gc
-import hashlib
-import io
-import multiprocessing
-import multiprocessing.process
 import os
-import resource
-import signal
-import sys
-import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
-from threadpoolctl import threadpool_limits
 
-from odkit.atomic import whole_file
 from odkit.bench.config import Protocol
 from odkit.bench.contestants import build
+from odkit.bench.limits import bind, end_offspring
 from odkit.bench.measures import Scored, measure
 from odkit.bench.memory import peak_mb, reset_peak
-from odkit.bench.protocol import Prepared, Unsupported, batch_leak, prepare, preprocessing_leak, row_facts, scale
+from odkit.bench.probes import Probe
+from odkit.bench.protocol import Prepared, Unsupported, prepare, row_facts
+from odkit.bench.score_files import Unwritten, write_maps, write_scores
 from odkit.bench.stats import bootstrap_interval
 from odkit.datasets import load
 
-__all__ = ["Task", "child", "in_sample_score"]
+__all__ = ["DECLARED", "TAIL", "Task", "child", "in_sample_score", "log_path"]
 
 TAIL = 4096  # bytes of a traceback or log that are kept
-BATCH_DEPENDENT = "the scores depend on the batch"
-SEEN_TEST = "preprocessing has looked at the test rows"
+DECLARED = "Declared"  # error_type of a cell beyond what its configuration entry supports
 
 
 @dataclass(frozen=True)
@@ -56,6 +45,7 @@ class Task:
     params: dict[str, Any]
     seed: int
     seeded: bool
+    gpu: bool
     metrics: tuple[str, ...]
     max_train_rows: int | None
     max_features: int | None
@@ -69,14 +59,16 @@ class Task:
 def child(task: Task, answer: Connection) -> None:
     """Run the cell and send a plain dict: status, figures, metrics; then leave without further ado."""
     gc.freeze()  # what the fork server imported is nobody's garbage, and walking it would copy its pages
-    log = os.open(log_path(task), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    _limit(task)
     try:
+        # appended to, so that the parent may cut it short
+        log = os.open(log_path(task), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        bind(timeout_s=task.timeout_s, memory_mb=task.memory_mb, threads=task.threads, gpu=task.gpu)
         result = _answer(task)
     except OSError as error:  # the disk, not the detector: _answer keeps what the detector raises
         result = {"unwritten": f"{type(error).__name__}: {error}"}
+    end_offspring()
     answer.send(result)
     answer.close()
     os._exit(0)  # no interpreter teardown: a detector's leftovers must not turn a result into a crash
@@ -87,52 +79,18 @@ def log_path(task: Task) -> Path:
     return Path(task.run_dir) / "logs" / f"{task.cell_id[:16]}.log"
 
 
-def _limit(task: Task) -> None:
-    """Die with the parent; bounded address space and processor time; no core files; own process group."""
-    os.setsid()
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-        _follow_in_c(parent.sentinel)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    cpu = int(task.timeout_s * task.threads + 10)
-    resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu))
-    if not _uses_gpu(task.params):  # drivers reserve address space by the 100 GB; the parent's watch holds there too
-        already = psutil.Process().memory_info().vms
-        limit = already + task.memory_mb * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    threadpool_limits(task.threads)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(task.threads)
-
-
-def _uses_gpu(params: dict[str, Any]) -> bool:
-    return str(params.get("device") or "cpu") != "cpu"
-
-
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os.killpg(0, signal.SIGKILL)
-
-
-def _follow_in_c(sentinel: int) -> None:
-    """Let the kernel end this process when the parent's end of the pipe closes: a thread cannot run while a C loop
-    holds the interpreter. SIGIO, which nobody handles, terminates."""
-    if hasattr(os, "O_ASYNC"):
-        fcntl.fcntl(sentinel, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-
-
 def _answer(task: Task) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         try:
             result = _run(task)
+        except _Declared as reason:
+            result = {**reason.facts, "status": "skipped", "error_type": DECLARED, "error_tail": str(reason)}
         except Unsupported as reason:
             result = {"status": "skipped", "error_type": "Unsupported", "error_tail": str(reason)}
         except MemoryError:
             result = {"status": "oom", "error_type": "MemoryError", "error_tail": _tail()}
-        except _Unwritten as error:
+        except Unwritten as error:
             raise error.reason from None
         except BaseException as error:  # whatever a detector raises is its result, SystemExit too
             result = {"status": "error", "error_type": type(error).__name__, "error_tail": _tail()}
@@ -140,11 +98,12 @@ def _answer(task: Task) -> dict[str, Any]:
     return result
 
 
-class _Unwritten(Exception):
-    """The scores could not be written; `reason` is the OSError."""
+class _Declared(Exception):
+    """The data set is larger than the configuration says that the detector supports; `facts` say how large."""
 
-    def __init__(self, reason: OSError):
-        self.reason = reason
+    def __init__(self, reason: str, facts: dict[str, Any]):
+        super().__init__(reason)
+        self.facts = facts
 
 
 def _tail() -> str:
@@ -176,7 +135,7 @@ def _run(task: Task) -> dict[str, Any]:
     detector = _built(task)
     if prepared.train.ndim > 2 and _takes_rows(detector):
         prepared = prepared.as_rows(protocol.scaler, protocol.dtype)
-    scores, figures = _fit_and_score(detector, prepared)
+    scores, figures, probe = _fit_and_score(detector, prepared)
     facts |= figures
     if scores.shape != prepared.is_outlier.shape or not np.isfinite(scores).all():
         what = (
@@ -188,7 +147,7 @@ def _run(task: Task) -> dict[str, Any]:
     _, counts = np.unique(scores, return_counts=True)
     facts["n_unique_scores"] = int(counts.size)
     facts["tie_fraction"] = float(counts[counts > 1].sum() / scores.size)
-    facts["leak"] = _leaks(detector, prepared, protocol, scores, task.seed)
+    facts["leak"] = probe.findings(protocol, scores, task.seed)
     maps = None
     if hasattr(detector, "anomaly_map"):
         maps = np.asarray(detector.anomaly_map(prepared.train if prepared.test is None else prepared.test), np.float32)
@@ -199,9 +158,9 @@ def _run(task: Task) -> dict[str, Any]:
         facts["threshold"] = None
     if prepared.is_outlier.any():
         facts["roc_low"], facts["roc_high"] = bootstrap_interval(prepared.is_outlier, scores)
-    facts["score_path"], facts["score_sha"] = _write(task, scores.astype(np.float32))
+    facts["score_path"], facts["score_sha"] = write_scores(task.run_dir, task.cell_id, scores)
     if maps is not None:
-        _write(task, maps.astype(np.float16), ".maps")
+        write_maps(task.run_dir, facts["score_path"], maps)
     return {**facts, "status": "ok", "metrics": measure(task.metrics, scored)}
 
 
@@ -211,7 +170,7 @@ def _declared(task: Task, facts: dict[str, Any]) -> None:
         (task.max_features, facts["d"], "columns"),
     ):
         if limit is not None and have > limit:
-            raise Unsupported(f"declared for at most {limit} {what}, the data set has {have}")
+            raise _Declared(f"declared for at most {limit} {what}, the data set has {have}", facts)
 
 
 def _built(task: Task) -> Any:
@@ -228,48 +187,44 @@ def _takes_rows(detector: Any) -> bool:
     return tags is None or bool(tags().input_tags.two_d_array)
 
 
-def _fit_and_score(detector: Any, prepared: Prepared) -> tuple[NDArray, dict[str, Any]]:
+def _fit_and_score(detector: Any, prepared: Prepared) -> tuple[NDArray, dict[str, Any], Probe]:
     """The clocked part: scores and figures. The detector sees training rows and test rows, nothing else."""
     train, test = prepared.train.copy(), None if prepared.test is None else prepared.test.copy()
     resident = reset_peak()
-    cpu, start = time.process_time(), time.perf_counter()
-    detector.fit(train)
-    fitted = time.perf_counter()
-    scores = in_sample_score(detector, train) if test is None else -np.asarray(detector.score_samples(test), np.float64)
-    end = time.perf_counter()
-    return scores, {
-        "threshold": -float(getattr(detector, "offset_", np.nan)),
-        "fit_s": fitted - start,
-        "score_s": end - fitted,
-        "cpu_s": time.process_time() - cpu,
+    with _Clock() as fit:
+        detector.fit(train)
+    probe = Probe(detector, prepared)
+    with _Clock() as score:
+        if test is None:
+            scores = in_sample_score(detector, train)
+        else:
+            scores = -np.asarray(detector.score_samples(test), np.float64)
+    figures = {
+        "threshold": _threshold(detector),
+        "fit_s": fit.wall,
+        "score_s": score.wall,
+        "cpu_s": fit.cpu + score.cpu,
         "peak_rss_mb": peak_mb(resident),
     }
+    return scores, figures, probe
 
 
-def _leaks(detector: Any, prepared: Prepared, protocol: Protocol, scores: NDArray, seed: int) -> str:
-    """What leaked, in words, or nothing. Series detectors look at neighbours in time by design and are not probed."""
-    if prepared.test is None or prepared.ordered or prepared.test.ndim > 2:
-        return ""
-    found = []
-    transform: Callable = lambda train, test: scale(train, test, protocol.scaler)  # noqa: E731
-    if prepared.train.ndim == 2 and preprocessing_leak(transform, prepared.train, prepared.test):
-        found.append(SEEN_TEST)
-    if batch_leak(lambda rows: -np.asarray(detector.score_samples(rows)), prepared.test, scores, seed):
-        found.append(BATCH_DEPENDENT)
-    return "; ".join(found)
+class _Clock:
+    """Seconds of the block: `wall`, and `cpu` of all threads."""
+
+    def __enter__(self) -> "_Clock":
+        self.cpu, self.wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cpu, self.wall = time.process_time() - self.cpu, time.perf_counter() - self.wall
 
 
-def _write(task: Task, values: NDArray, kind: str = "") -> tuple[str, str]:
-    """An array, complete or not at all; returns its path below the run folder and the sha256."""
-    buffer = io.BytesIO()
-    np.save(buffer, values)
-    data = buffer.getvalue()
-    relative = f"scores/{task.cell_id[:2]}/{task.cell_id}{kind}.npy"
-    target = Path(task.run_dir) / relative
+def _threshold(detector: Any) -> float:
+    """Minus `offset_`, which scikit-learn's one-class machines hold as an array of one number; NaN where there is no
+    one number."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(target) as file:
-            file.write(data)
-    except OSError as error:
-        raise _Unwritten(error) from error
-    return relative, hashlib.sha256(data).hexdigest()
+        offset = np.asarray(getattr(detector, "offset_", np.nan), dtype=np.float64)
+    except (TypeError, ValueError):
+        return float("nan")
+    return -float(offset.item()) if offset.size == 1 else float("nan")

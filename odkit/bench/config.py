@@ -1,19 +1,24 @@
 """What a run is: suite, protocols, seeds, detectors, metrics and limits, read from TOML or YAML and validated.
 
-Unknown keys are errors that name the nearest known one: a misspelt limit must not be a limit that is not there.
+Unknown keys are errors that name the nearest known one, and so are keys given twice: a misspelt limit must not be a
+limit that is not there.
 """
 
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-__all__ = ["Config", "DetectorEntry", "Limits", "Protocol", "bundled", "load_config", "nearest"]
+from odkit.bench.strict_yaml import read_yaml
+
+__all__ = ["Config", "DetectorEntry", "Limits", "Protocol", "bundled", "load_config", "nearest", "with_limits"]
 
 BUNDLED = Path(__file__).parent / "configs"
+
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -95,7 +100,7 @@ class DetectorEntry(_Strict):
     params: dict[str, Any] = {}
     max_train_rows: int | None = Field(None, ge=1)
     max_features: int | None = Field(None, ge=1)
-    seeds: tuple[int, ...] | None = None
+    seeds: Seeds | None = None
 
     @property
     def import_path(self) -> str:
@@ -105,9 +110,9 @@ class DetectorEntry(_Strict):
 class Limits(_Strict):
     """Hard limits of one cell: wall clock (s), memory (MB above what a bare process holds), BLAS and torch threads."""
 
-    timeout_s: float = Field(default=600.0, gt=0)
-    memory_mb: int = Field(default=4096, ge=64)
-    threads: int = Field(default=1, ge=1)
+    timeout_s: float = Field(default=600.0, gt=0, le=10**7)
+    memory_mb: int = Field(default=4096, ge=64, le=10**9)
+    threads: int = Field(default=1, ge=1, le=10**4)
 
 
 class Config(_Strict):
@@ -115,10 +120,10 @@ class Config(_Strict):
 
     suite: str | None = None
     datasets: tuple[str, ...] = ()
-    protocol: tuple[Protocol, ...]
-    seeds: tuple[int, ...] = (0,)
+    protocol: tuple[Protocol, ...] = Field(min_length=1)
+    seeds: Seeds = (0,)
     detectors: tuple[DetectorEntry, ...] = Field(min_length=1)
-    metrics: tuple[str, ...] = ("roc_auc", "ap", "ap_norm", "p_at_n")
+    metrics: tuple[str, ...] = Field(("roc_auc", "ap", "ap_norm", "p_at_n"), min_length=1)
     rank_by: tuple[str, ...] = ()
     rope: float = Field(0.01, ge=0)
     rivals: tuple[tuple[str, str], ...] = ()
@@ -134,9 +139,16 @@ class Config(_Strict):
         if bool(self.suite) == bool(self.datasets):
             raise ValueError("give either suite or datasets")
         ids = [entry.id for entry in self.detectors]
-        twice = sorted({i for i in ids if ids.count(i) > 1})
-        if twice:
-            raise ValueError(f"detector ids must differ, given twice: {', '.join(twice)}")
+        lists: dict[str, list[Any]] = {
+            "detector ids": ids,
+            "metrics": list(self.metrics),
+            "seeds": list(self.seeds),
+            **{f"seeds of {entry.id}": list(entry.seeds or ()) for entry in self.detectors},
+        }
+        for what, given in lists.items():
+            twice = sorted({str(one) for one in given if given.count(one) > 1})
+            if twice:
+                raise ValueError(f"{what} must differ, given twice: {', '.join(twice)}")
         for name in self.rank_by:
             if name not in self.metrics:
                 raise ValueError(f"rank_by: {name} is not among metrics; {nearest(name, list(self.metrics))}")
@@ -169,7 +181,7 @@ def _known_keys(location: tuple[Any, ...]) -> list[str]:
 def parse_config(text: str, *, toml: bool = False, name: str = "config") -> Config:
     """A validated configuration from its text; every problem is listed with its place."""
     try:
-        values = tomllib.loads(text) if toml else yaml.safe_load(text)
+        values = tomllib.loads(text) if toml else read_yaml(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{name}: not readable as {'TOML' if toml else 'YAML'}: {error}") from None
     if not isinstance(values, dict):
@@ -177,14 +189,29 @@ def parse_config(text: str, *, toml: bool = False, name: str = "config") -> Conf
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            place = ".".join(str(part) for part in problem["loc"])
-            hint = ""
-            if problem["type"] == "extra_forbidden":
-                hint = "; " + nearest(str(problem["loc"][-1]), _known_keys(problem["loc"]))
-            lines.append(f"{name}: {place or 'config'}: {problem['msg']}{hint}")
-        raise ValueError("\n".join(lines)) from None
+        raise ValueError(_problems(error, name)) from None
+
+
+def _problems(error: ValidationError, name: str) -> str:
+    """One line for each thing that is wrong, with its place and the nearest known key."""
+    lines = []
+    for problem in error.errors():
+        place = ".".join(str(part) for part in problem["loc"])
+        hint = ""
+        if problem["type"] == "extra_forbidden":
+            hint = "; " + nearest(str(problem["loc"][-1]), _known_keys(problem["loc"]))
+        lines.append(f"{name}: {place or 'config'}: {problem['msg']}{hint}")
+    return "\n".join(lines)
+
+
+def with_limits(config: Config, **changes: float | int | None) -> Config:
+    """The configuration with other limits; None leaves one as it is. A bad one is a ValueError that names it."""
+    given = {name: value for name, value in changes.items() if value is not None}
+    try:
+        limits = Limits.model_validate(config.limits.model_dump() | given)
+    except ValidationError as error:
+        raise ValueError(_problems(error, "limits")) from None
+    return config.model_copy(update={"limits": limits})
 
 
 def load_config(source: str | Path) -> tuple[Config, str]:

@@ -1,46 +1,20 @@
-"""The record of a run: one SQLite file, written by the parent alone, one transaction per finished cell."""
+"""The record of a run: one SQLite file with one writer at a time, one transaction per finished cell."""
 
 import hashlib
 import os
+import shutil
 import sqlite3
-import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 import psutil
 
-__all__ = ["Ledger", "file_sha"]
+from odkit.bench.schema import CANONICAL, CELL_COLUMNS, PLANNED, SCHEMA, TABLES
+from odkit.bench.score_files import beside
 
-SCHEMA = 1
-CELL_COLUMNS = {
-    "cell_id": "TEXT PRIMARY KEY", "run_id": "TEXT", "suite": "TEXT", "dataset": "TEXT", "family": "TEXT",
-    "modality": "TEXT", "protocol_json": "TEXT", "detector": "TEXT", "path": "TEXT", "params_json": "TEXT",
-    "package": "TEXT", "version": "TEXT", "seed": "INTEGER", "n_train": "INTEGER", "n_test": "INTEGER", "d": "INTEGER",
-    "outlier_rate": "REAL", "train_dup": "REAL", "test_overlap": "REAL", "constant_columns": "INTEGER",
-    "non_finite": "INTEGER", "status": "TEXT", "error_type": "TEXT", "error_tail": "TEXT", "warnings": "TEXT",
-    "leak": "TEXT", "fit_s": "REAL", "score_s": "REAL", "cpu_s": "REAL", "wall_s": "REAL", "peak_rss_mb": "REAL",
-    "n_threads": "INTEGER", "n_unique_scores": "INTEGER", "tie_fraction": "REAL", "threshold": "REAL",
-    "roc_low": "REAL", "roc_high": "REAL", "score_path": "TEXT", "score_sha": "TEXT", "env_id": "TEXT",
-    "started_at": "TEXT",
-}  # fmt: skip
-# equal between equal runs: everything that does not depend on the clock, the host or the path
-CANONICAL = (
-    "cell_id", "dataset", "family", "modality", "protocol_json", "detector", "path", "params_json", "package",
-    "version", "seed", "n_train", "n_test", "d", "outlier_rate", "train_dup", "test_overlap", "constant_columns",
-    "non_finite", "status", "error_type", "leak", "n_unique_scores", "tie_fraction", "threshold", "score_sha",
-)  # fmt: skip
-PLANNED = ("cell_id", "dataset", "family", "modality", "protocol_json", "detector", "seed")
-TABLES = (
-    f"CREATE TABLE cells ({', '.join(f'{name} {kind}' for name, kind in CELL_COLUMNS.items())})",
-    "CREATE TABLE metrics (cell_id TEXT, metric TEXT, metric_version INTEGER, value REAL, "
-    "PRIMARY KEY (cell_id, metric))",
-    "CREATE TABLE envs (env_id TEXT PRIMARY KEY, env_json TEXT)",
-    "CREATE TABLE runs (run_id TEXT PRIMARY KEY, config TEXT, suite TEXT, suite_sha TEXT, created_at TEXT, "
-    "pid INTEGER, pid_started REAL)",
-    f"CREATE TABLE planned (run_id TEXT, {', '.join(f'{name} TEXT' for name in PLANNED)}, "
-    "PRIMARY KEY (run_id, cell_id))",
-)
+__all__ = ["Ledger", "file_sha"]
 
 
 def file_sha(path: Path) -> str:
@@ -94,33 +68,41 @@ class Ledger:
         return [dict(row) for row in self._sql.execute(query, tuple(values))]
 
     def claim(self, run_id: str, config: str, suite: str, suite_sha: str) -> None:
-        """Enter this process as the ledger's writer, unless another writer is alive."""
+        """Enter this process as the ledger's writer, unless another writer is alive. A run with the same cells may
+        have another text: other names, metrics, limits; the newest counts."""
         with self._transaction():
-            for row in self.rows("SELECT pid, pid_started FROM runs WHERE pid IS NOT NULL"):
-                if row["pid"] != os.getpid() and _alive(row["pid"], row["pid_started"]):
-                    raise RuntimeError(
-                        f"{self.run_dir}: process {row['pid']} is running on this folder; wait for it or stop it"
-                    )
+            self._refuse_a_second_writer()
             self._sql.execute("UPDATE runs SET pid=NULL, pid_started=NULL")
             self._sql.execute(
-                "INSERT INTO runs VALUES (?,?,?,?,?,?,?) ON CONFLICT(run_id) DO UPDATE "
-                "SET pid=excluded.pid, pid_started=excluded.pid_started, created_at=excluded.created_at",
+                "INSERT INTO runs VALUES (?,?,?,?,?,?,?) ON CONFLICT(run_id) DO UPDATE SET config=excluded.config, "
+                "suite=excluded.suite, suite_sha=excluded.suite_sha, created_at=excluded.created_at, pid=excluded.pid, "
+                "pid_started=excluded.pid_started",
                 (run_id, config, suite, suite_sha, _now(), os.getpid(), psutil.Process().create_time()),
             )
+
+    def _refuse_a_second_writer(self) -> None:
+        for row in self.rows("SELECT pid, pid_started FROM runs WHERE pid IS NOT NULL"):
+            if row["pid"] != os.getpid() and _alive(row["pid"], row["pid_started"]):
+                raise RuntimeError(
+                    f"{self.run_dir}: process {row['pid']} is running on this folder; wait for it or stop it"
+                )
 
     def release(self) -> None:
         """This process writes no more."""
         self._sql.execute("UPDATE runs SET pid=NULL, pid_started=NULL WHERE pid=?", (os.getpid(),))
 
     def plan(self, run_id: str, records: Iterable[dict[str, Any]]) -> None:
-        """Enter the cells of a run, so that `status` and `report` know what is still missing."""
+        """Enter the cells of a run, so that `status` and `report` know what is still missing. What only names a cell
+        (the detector's id, the family) may have changed since it was finished."""
+        records = list(records)
         with self._transaction():
-            self._put_planned({"run_id": run_id, **record} for record in records)
+            self._put_planned("REPLACE", ({"run_id": run_id, **record} for record in records))
+            self._sql.executemany("UPDATE cells SET detector=:detector, family=:family WHERE cell_id=:cell_id", records)
 
-    def _put_planned(self, rows: Iterable[dict[str, Any]]) -> None:
+    def _put_planned(self, otherwise: str, rows: Iterable[dict[str, Any]]) -> None:
         columns = ("run_id", *PLANNED)
         self._sql.executemany(
-            f"INSERT OR IGNORE INTO planned VALUES ({', '.join('?' * len(columns))})",
+            f"INSERT OR {otherwise} INTO planned VALUES ({', '.join('?' * len(columns))})",
             [tuple(row[name] for name in columns) for row in rows],
         )
 
@@ -135,7 +117,7 @@ class Ledger:
         with self._transaction():
             self._sql.execute(
                 f"INSERT OR REPLACE INTO cells ({', '.join(cell)}) VALUES ({', '.join('?' * len(cell))})",
-                tuple(cell.values()),
+                tuple(map(_storable, cell.values())),
             )
             self._sql.execute("DELETE FROM metrics WHERE cell_id=?", (cell["cell_id"],))
             self._put_metrics(cell["cell_id"], metrics)
@@ -173,26 +155,42 @@ class Ledger:
         return "\n".join(lines) + "\n"
 
     def take(self, other: "Ledger") -> int:
-        """Copy the finished cells of another ledger that this one lacks, score files included; returns how many."""
+        """Copy the finished cells of another ledger that this one lacks, scores and maps included; returns how many.
+
+        Raises
+        ------
+        RuntimeError
+            If a process is running on this ledger's folder.
+        """
+        with self._transaction():
+            self._refuse_a_second_writer()
+            for run in other.rows("SELECT * FROM runs"):
+                self._sql.execute(
+                    "INSERT OR IGNORE INTO runs VALUES (?,?,?,?,?,NULL,NULL)",
+                    (run["run_id"], run["config"], run["suite"], run["suite_sha"], run["created_at"]),
+                )
+            self._sql.execute("UPDATE runs SET pid=?, pid_started=?", (os.getpid(), psutil.Process().create_time()))
+            self._put_planned("IGNORE", other.rows("SELECT * FROM planned"))
+        try:
+            return self._take_cells(other)
+        finally:
+            self.release()
+
+    def _take_cells(self, other: "Ledger") -> int:
         known = {row["cell_id"] for row in self.rows("SELECT cell_id FROM cells")}
-        taken = 0
         broken = other.unreadable(other.rows("SELECT cell_id, status, score_path, score_sha FROM cells"))
         for env in other.rows("SELECT * FROM envs"):
             self.put_env(env["env_id"], env["env_json"])
-        for run in other.rows("SELECT * FROM runs"):
-            self._sql.execute(
-                "INSERT OR IGNORE INTO runs VALUES (?,?,?,?,?,NULL,NULL)",
-                (run["run_id"], run["config"], run["suite"], run["suite_sha"], run["created_at"]),
-            )
-        with self._transaction():
-            self._put_planned(other.rows("SELECT * FROM planned"))
+        taken = 0
         for cell in other.rows("SELECT * FROM cells ORDER BY cell_id"):
             if cell["cell_id"] in known or cell["cell_id"] in broken:
                 continue
             if cell["score_path"]:
-                target = self.run_dir / cell["score_path"]
+                target, source = self.run_dir / cell["score_path"], other.run_dir / cell["score_path"]
                 target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes((other.run_dir / cell["score_path"]).read_bytes())
+                shutil.copyfile(source, target)
+                if beside(source).is_file():
+                    shutil.copyfile(beside(source), beside(target))
             values = other.rows("SELECT metric, metric_version, value FROM metrics WHERE cell_id=?", [cell["cell_id"]])
             self.put(cell, {row["metric"]: (row["metric_version"], row["value"]) for row in values})
             taken += 1
@@ -213,7 +211,12 @@ class _Transaction:
 
 
 def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return datetime.now(UTC).isoformat()
+
+
+def _storable(value: Any) -> Any:
+    """Text that can be written: a lone surrogate, as in the name of a file of another encoding, as its escape."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _alive(pid: int, started: float) -> bool:

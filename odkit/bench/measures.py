@@ -62,8 +62,35 @@ def _flagged(metric: Callable) -> Measure:
     return Measure(lambda s: None if np.isnan(s.threshold) else metric(s.is_outlier, s.flagged))
 
 
-def _graded(metric: Callable) -> Measure:
-    return Measure(lambda s: None if s.severity is None else metric(s.severity, s.anomaly_score))
+def _graded(
+    metric: Callable, *, lowest: int = 0, by_level: Callable | None = None, prefix: str = "", version: int = 1
+) -> Measure:
+    """Defined where at least two levels from `lowest` on occur: an order of one is none."""
+
+    def of(s: Scored) -> float | None:
+        if s.severity is None or np.unique(s.severity[s.severity >= lowest]).size < 2:
+            return None
+        return metric(s.severity, s.anomaly_score)
+
+    def parts(s: Scored) -> dict[str, float]:
+        assert by_level is not None
+        return {f"{prefix}{level}": value for level, value in by_level(s.severity, s.anomaly_score).items()}
+
+    return Measure(of, version, parts if by_level else None)
+
+
+def _weakest_against_normal(level: NDArray, anomaly_score: NDArray) -> float:
+    return min(severity.auc_against_normal(level, anomaly_score).values()) if (level == 0).any() else float("nan")
+
+
+def _by_area(scored: Scored) -> float | None:
+    """The order of the defective images by the number of their defective pixels."""
+    if scored.masks is None:
+        return None
+    area = scored.masks.sum(axis=(1, 2), dtype=np.int64)
+    if np.unique(area[area > 0]).size < 2:
+        return None
+    return severity.c_index_outliers(area, scored.anomaly_score)
 
 
 def _mapped(metric: Callable) -> Measure:
@@ -117,9 +144,13 @@ MEASURES: dict[str, Measure] = {
     "f1": _flagged(ranking.f1),
     "flag_rate": _flagged(ranking.flag_rate),
     "c_index": _graded(severity.c_index),
-    "c_index_outliers": _graded(severity.c_index_outliers),
+    "c_index_outliers": _graded(severity.c_index_outliers, lowest=1),
+    "c_index_area": Measure(_by_area),
     "tau_b": _graded(severity.tau_b),
-    "severity_auc_min": _graded(severity.severity_auc_min),
+    "severity_auc_min": _graded(
+        severity.severity_auc_min, by_level=severity.adjacent_auc, prefix="adjacent_auc_", version=2
+    ),
+    "auc_0_vs_min": _graded(_weakest_against_normal, by_level=severity.auc_against_normal, prefix="auc_0_vs_"),
     "vus_roc": Measure(lambda s: _vus(s)[0] if s.ordered and s.is_outlier.any() else None),
     "vus_pr": Measure(lambda s: _vus(s)[1] if s.ordered and s.is_outlier.any() else None),
     "event_f1_fixed": _events("fixed"),

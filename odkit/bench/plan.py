@@ -1,6 +1,7 @@
 """From a configuration to cells: (data set, protocol, detector, seed), each with an identity of its own."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -82,18 +83,33 @@ def _cards(config: Config, data_home: str | None) -> list[Card]:
     return [get_card(card_id, data_home=data_home) for card_id in chosen]
 
 
-def _matches(only: Iterable[str], detector: str, dataset: str) -> bool:
-    """`det=` patterns are alternatives, `ds=` patterns too; both kinds must agree."""
+def _wanted(only: Iterable[str]) -> dict[str, list[str]]:
+    """Patterns by kind. One item may hold several, `det=A,ds=B`; a comma within a pattern is part of it."""
     wanted: dict[str, list[str]] = {"det": [], "ds": []}
-    for item in only:
+    for item in (part for given in only for part in re.split(r",(?=\w+=)", given)):
         key, separator, pattern = item.partition("=")
         if not separator or key not in wanted:
             raise ValueError(f"--only {item!r}: write det=PATTERN or ds=PATTERN")
         wanted[key].append(pattern)
+    return wanted
+
+
+def _matches(wanted: dict[str, list[str]], detector: str, dataset: str) -> bool:
+    """`det=` patterns are alternatives, `ds=` patterns too; both kinds must agree."""
     return all(
         not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)
         for name, patterns in ((detector, wanted["det"]), (dataset, wanted["ds"]))
     )
+
+
+def _empty(wanted: dict[str, list[str]], known: dict[str, list[str]]) -> str:
+    """Why no cell is planned: the first pattern that nothing matches, with the nearest names."""
+    words = {"det": "detector", "ds": "data set"}
+    for kind, patterns in wanted.items():
+        for pattern in patterns:
+            if not any(fnmatchcase(name, pattern) for name in known[kind]):
+                return f"the plan is empty: no {words[kind]} matches {pattern!r}; {nearest(pattern, known[kind])}"
+    return "the plan is empty: no protocol's `only` lets one of these data sets through"
 
 
 def make_plan(config: Config, *, only: Iterable[str] = (), data_home: str | None = None) -> Plan:
@@ -107,10 +123,10 @@ def make_plan(config: Config, *, only: Iterable[str] = (), data_home: str | None
         For an unknown suite, card, metric, parameter or `only` pattern, with the nearest known names.
     """
     check_names(config.metrics)
-    only = tuple(only)
+    wanted = _wanted(only)
     cards = _cards(config, data_home)
     # nobody is imported who does not compete: a peer and its framework can take seconds
-    chosen = [entry for entry in config.detectors if any(_matches(only, entry.id, card.id) for card in cards)]
+    chosen = [entry for entry in config.detectors if any(_matches(wanted, entry.id, card.id) for card in cards)]
     contestants = [(entry, resolve(entry)) for entry in chosen]
     cells = []
     for card in cards:
@@ -119,7 +135,7 @@ def make_plan(config: Config, *, only: Iterable[str] = (), data_home: str | None
                 continue
             drawn = protocol.split == "stratified" or protocol.max_rows is not None
             for entry, contestant in contestants:
-                if not _matches(only, entry.id, card.id):
+                if not _matches(wanted, entry.id, card.id):
                     continue
                 seeds = entry.seeds or config.seeds
                 cells += [
@@ -138,7 +154,8 @@ def make_plan(config: Config, *, only: Iterable[str] = (), data_home: str | None
                     for seed in (seeds if contestant.seeded or drawn else seeds[:1])
                 ]
     if not cells:
-        raise ValueError("the plan is empty: no data set and detector pass the patterns given")
+        known = {"det": [entry.id for entry in config.detectors], "ds": [card.id for card in cards]}
+        raise ValueError(_empty(wanted, known))
     cells.sort(key=lambda cell: (-cell.size, cell.cell_id))
     ids = [cell.cell_id for cell in cells]
     same = (

@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -19,8 +20,9 @@ import psutil
 from odkit.bench.cell import TAIL, Task, child, log_path
 from odkit.bench.plan import Cell
 
-__all__ = ["Running", "fork_server", "kill", "outcome", "start", "watch"]
+__all__ = ["Running", "fork_server", "kill", "outcome", "server_gone", "start", "watch"]
 
+MOST_LOG = 2**24  # bytes of a cell's output on the disk; only its end is ever read
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -33,6 +35,8 @@ class Running:
     started: float
     started_at: str
     shared_mb: float
+    server: int
+    family: list[psutil.Process] = field(default_factory=list)
     broken: str = ""
     peak_mb: float = 0.0
 
@@ -83,19 +87,23 @@ def start(context: ForkServerContext, cell: Cell, task: Task) -> Running:
     with _no_main():
         process.start()
     sender.close()
-    shared = 0.0
+    shared, server = 0.0, 0
     with suppress(psutil.Error):  # what the child shares with the fork server is not its own use
-        shared = psutil.Process(process.pid).parent().memory_info().rss / 2**20
-    return Running(cell, task, process, receiver, started, started_at, shared)
+        parent = psutil.Process(process.pid).parent()
+        server, shared = parent.pid, parent.memory_info().rss / 2**20
+    return Running(cell, task, process, receiver, started, started_at, shared, server)
 
 
 def watch(running: Iterable[Running]) -> None:
-    """End what is past its time or above its memory."""
+    """End what is past its time or above its memory, and cut short what it has printed."""
     for one in running:
+        with suppress(OSError):
+            if log_path(one.task).stat().st_size > MOST_LOG:
+                os.truncate(log_path(one.task), 0)
         with suppress(psutil.Error):
             process = psutil.Process(one.process.pid)
-            family = [process, *process.children(recursive=True)]
-            resident = sum(member.memory_info().rss for member in family) / 2**20 - one.shared_mb
+            one.family = [process, *process.children(recursive=True)]
+            resident = sum(member.memory_info().rss for member in one.family) / 2**20 - one.shared_mb
             one.peak_mb = max(one.peak_mb, resident)
         if one.peak_mb > one.task.memory_mb:
             one.broken = "oom"
@@ -106,11 +114,25 @@ def watch(running: Iterable[Running]) -> None:
 
 
 def kill(one: Running) -> None:
-    """End the child and whatever it has started."""
+    """End the child and whatever it has started, also in a session of its own."""
+    for member in one.family:  # seen by the watch; a number that another process has by now is left alone
+        with suppress(psutil.Error):
+            member.kill()
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(one.process.pid, signal.SIGKILL)
     with suppress(ProcessLookupError, AttributeError):
         one.process.kill()
+
+
+def server_gone(one: Running) -> bool:
+    """Whether the fork server that this cell came from has ended: then its end says nothing about the cell."""
+    if one.process.exitcode != 255:  # what multiprocessing gives where nobody is left to ask
+        return False
+    time.sleep(0.05)  # the pipe closes a moment before the process is dead
+    try:
+        return psutil.Process(one.server).status() == psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return True
 
 
 def outcome(one: Running) -> dict[str, Any]:
@@ -125,7 +147,7 @@ def outcome(one: Running) -> dict[str, Any]:
             result = one.answer.recv()
     one.answer.close()
     log = log_path(one.task)
-    tail = log.read_text(errors="replace")[-TAIL:] if log.is_file() else ""
+    tail = _end_of(log)
     log.unlink(missing_ok=True)
     if result is not None:
         if "unwritten" in result:
@@ -139,9 +161,21 @@ def outcome(one: Running) -> dict[str, Any]:
     status = one.broken or {"SIGXCPU": "timeout"}.get(signal_name, "crash")
     if signal_name == "SIGKILL" and not one.broken and one.peak_mb > 0.9 * one.task.memory_mb:
         status = "oom"  # the kernel was faster than the watch
+    if status == "oom":  # the figure differs from run to run; the kind of failure must not
+        tail = f"{tail}\nresident memory {one.peak_mb:.0f} MB, cap {one.task.memory_mb} MB"
     what = {
-        "oom": f"resident memory {one.peak_mb:.0f} MB, cap {one.task.memory_mb} MB",
+        "oom": "memory",
         "timeout": f"limit {one.task.timeout_s:g} s",
         "crash": f"signal {signal_name}" if signal_name else f"exit code {code}",
     }
     return {"status": status, "error_type": what[status], "error_tail": tail, **common}
+
+
+def _end_of(log: Path) -> str:
+    try:
+        with open(log, "rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - TAIL))
+            return file.read(TAIL).decode(errors="replace")
+    except FileNotFoundError:
+        return ""

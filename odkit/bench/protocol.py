@@ -1,9 +1,8 @@
-"""From a data set to training rows, test rows and truth; and the checks that nothing leaked on the way.
+"""From a data set to training rows, test rows and truth.
 
 Labels stay here: a detector is handed training rows, later test rows, and nothing else.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
@@ -15,10 +14,9 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 from odkit.bench.config import Protocol
 from odkit.datasets import Dataset
 
-__all__ = ["Prepared", "Unsupported", "batch_leak", "prepare", "preprocessing_leak", "row_facts", "scale"]
+__all__ = ["Prepared", "Unsupported", "prepare", "row_facts", "scale"]
 
 SCALERS = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
-PROBE = 32  # rows of the batch check
 
 
 class Unsupported(ValueError):
@@ -181,22 +179,3 @@ def row_facts(prepared: Prepared) -> dict[str, float]:
         "constant_columns": int((train.min(axis=0) == train.max(axis=0)).sum()),
         "non_finite": int((~np.isfinite(train)).sum()),
     }
-
-
-def preprocessing_leak(
-    transform: Callable[[NDArray, NDArray], tuple[NDArray, NDArray | None]], train: NDArray, test: NDArray
-) -> bool:
-    """Do transformed training rows move when the test rows are shifted? Then the transform has looked at the test."""
-    other = test[::-1] * 3.0 + 7.0
-    return not np.array_equal(transform(train, test)[0], transform(train, other)[0], equal_nan=True)
-
-
-def batch_leak(score: Callable[[NDArray], NDArray], test: NDArray, anomaly_score: NDArray, seed: int = 0) -> bool:
-    """Does a row's score change with its companions? A few rows are scored again among shifted copies of themselves."""
-    rng = np.random.default_rng(seed)
-    rows = rng.permutation(len(test))[:PROBE]
-    shifted = test[rows] + 10.0 * (test.std(axis=0) + 1.0)
-    again = np.asarray(score(np.concatenate([test[rows], shifted])), dtype=np.float64)[: rows.size]
-    before = anomaly_score[rows]
-    size = np.max(np.abs(before)) + np.ptp(anomaly_score)
-    return bool(np.max(np.abs(again - before)) > 1e-5 * size)

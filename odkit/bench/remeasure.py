@@ -9,6 +9,7 @@ from odkit.bench.ledger import Ledger
 from odkit.bench.measures import MEASURES, Scored, measure
 from odkit.bench.plan import Plan
 from odkit.bench.protocol import prepare
+from odkit.bench.score_files import beside
 from odkit.datasets import load
 
 __all__ = ["measure_again"]
@@ -34,7 +35,7 @@ def measure_again(plan: Plan, config: Config, ledger: Ledger, data_home: str | N
             prepared[key] = prepare(load(cell.dataset, data_home=data_home, verify=False), cell.protocol, cell.seed)
         path = ledger.run_dir / row["score_path"]
         values = np.load(path, allow_pickle=False).astype(np.float64)
-        stored = path.with_name(f"{cell.cell_id}.maps.npy")
+        stored = beside(path)
         maps = np.load(stored, allow_pickle=False).astype(np.float32) if stored.is_file() else None
         threshold = np.nan if row["threshold"] is None else row["threshold"]
         truth = prepared[key]

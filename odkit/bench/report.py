@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from odkit import pages
-from odkit.bench import figures, stats
+from odkit.atomic import whole_file
+from odkit.bench import figures, stats, summaries
 from odkit.bench.compare import compare_runs
 from odkit.bench.config import Protocol
 from odkit.bench.markdown import report_markdown
-from odkit.bench.tables import Panel, Results
+from odkit.bench.panel import Panel
+from odkit.bench.tables import Results
 
 __all__ = ["report_html", "write_report"]
 
@@ -27,7 +29,8 @@ def write_report(results: Results, out: str | Path, baseline: Results | None = N
     """Write the page, or its head as Markdown where `out` ends in .md, and return the size in bytes."""
     markdown = Path(out).suffix == ".md"
     data = (report_markdown(results) if markdown else report_html(results, baseline)).encode()
-    Path(out).write_bytes(data)
+    with whole_file(out) as file:
+        file.write(data)
     return len(data)
 
 
@@ -126,13 +129,13 @@ def _section(results: Results, protocol: str) -> dict[str, Any]:
     """Everything under one protocol; nothing is averaged over two."""
     metric = results.config.ranked()[0]
     panel = results.panel(protocol, metric)
-    headline = results.headline(protocol)
+    headline = summaries.headline(results, protocol)
     pairs = stats.pairwise(panel.blocks, rope=results.config.rope)
-    statistic, p = stats.friedman(panel.blocks.to_numpy())
+    statistic, p = stats.friedman(panel.complete.to_numpy())
     timed = headline.assign(seconds=headline["median fit_s"] + headline["median score_s"])
-    duels = results.duels(protocol)
+    duels = summaries.duels(results, protocol)
     leader = next((name for name in panel.ranks.sort_values().index if name.startswith("odkit.")), panel.ranks.idxmin())
-    against = results.duels(protocol, [(leader, other) for other in panel.blocks.columns if other != leader])
+    against = summaries.duels(results, protocol, [(leader, other) for other in panel.blocks.columns if other != leader])
     return {
         "title": Protocol(**json.loads(protocol)).title(),
         "metric": metric,
@@ -141,6 +144,9 @@ def _section(results: Results, protocol: str) -> dict[str, Any]:
         "n_complete": len(panel.complete),
         "columns": list(headline.columns),
         "headline": [(name, _row(row)) for name, row in headline.iterrows()],
+        "n_finishers": panel.complete.shape[1],
+        "complete": _rows(summaries.on_complete(results, protocol)),
+        "over_sets": _rows(summaries.over_sets(results, protocol)),
         "friedman": (statistic, p),
         "diagram": figures.critical_difference(panel.ranks, stats.cliques(panel.ranks, pairs)),
         "scatter": figures.speed_accuracy(timed, metric),
@@ -150,7 +156,7 @@ def _section(results: Results, protocol: str) -> dict[str, Any]:
         "against": against.to_dict("records"),
         "heat": _heat(panel),
         "seed_sd": {name: value for name, value in panel.seed_sd.items() if np.isfinite(value)},
-        "pooled": _pooled(results.pooled(protocol)),
+        "pooled": _pooled(summaries.pooled(results, protocol)),
         "datasets": _datasets(results, protocol, metric),
     }
 
@@ -158,6 +164,12 @@ def _section(results: Results, protocol: str) -> dict[str, Any]:
 def _pooled(table: pd.DataFrame) -> dict[str, Any]:
     """Event counts per family, as head and rows; an absent family is a dash."""
     return {"columns": list(table.columns), "rows": table.astype(object).where(table.notna(), None).to_numpy().tolist()}
+
+
+def _rows(table: pd.DataFrame) -> dict[str, Any]:
+    """Head and rows of a table by detector."""
+    rows = [[name, *row] for name, row in zip(table.index, table.itertuples(index=False), strict=True)]
+    return {"columns": ["detector", *table.columns], "rows": rows}
 
 
 def _row(row: pd.Series) -> list[Any]:
@@ -186,7 +198,11 @@ def _heat(panel: Panel) -> dict[str, Any]:
 def _datasets(results: Results, protocol: str, metric: str) -> list[dict[str, Any]]:
     """A table per data set: every detector with its interval, status and ties."""
     sections = []
-    shown = [name for name in dict.fromkeys((metric, *results.metrics)) if results.of(protocol)[name].notna().any()]
+    steps = [name for name in results.cells if ".adjacent_auc_" in name or ".auc_0_vs_" in name]
+    names = dict.fromkeys((metric, *results.metrics, *steps))
+    shown = [name for name in names if results.of(protocol)[name].notna().any()]
+    heads = [name.split(".")[-1] for name in shown]  # parts of a metric by their own names
+    columns = ["detector", "seed", "status", *heads, "ROC 95 % interval", "fit s", "score s", "tied"]
     for dataset, cells in results.of(protocol).groupby("dataset"):
         facts = cells[cells["n_train"].notna()]
         first = facts.iloc[0] if len(facts) else None
@@ -206,7 +222,7 @@ def _datasets(results: Results, protocol: str, metric: str) -> list[dict[str, An
                     "duplicates in train": _float(first["train_dup"]), "scored rows also in train":
                     _float(first["test_overlap"]), "constant columns": int(first["constant_columns"]),
                 },
-                "columns": ["detector", "seed", "status", *shown, "ROC 95 % interval", "fit s", "score s", "tied"],
+                "columns": columns,
                 "rows": rows,
             }
         )  # fmt: skip

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from odkit.atomic import whole_file
@@ -127,7 +128,13 @@ def _table(X: ArrayLike, is_outlier: ArrayLike) -> tuple[NDArray[np.floating], N
     given = np.asarray(is_outlier)
     if given.shape != (len(rows),):
         raise ValueError(f"add_dataset: is_outlier has shape {given.shape}, X has {len(rows)} rows; one label per row")
-    kinds = set(np.unique(given).tolist())
+    missing = np.flatnonzero(pd.isna(given))
+    if missing.size:
+        raise ValueError(
+            f"add_dataset: is_outlier is missing in {missing.size} rows, the first is row {missing[0]}; "
+            "truth values, or 0 and 1, are needed in all; label these rows or leave them out"
+        )
+    kinds = set(given.tolist())
     if kinds != {0, 1}:
         shown = ", ".join(repr(kind) for kind in sorted(kinds, key=str)[:5])
         raise ValueError(

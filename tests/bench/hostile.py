@@ -3,7 +3,11 @@
 import inspect
 import itertools
 import os
+import signal
+import subprocess
+import sys
 import time
+import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -115,3 +119,94 @@ class Unsure:
 
     def __init__(self):
         raise ImportError("a missing library of its own")
+
+
+class Unlike:
+    """A thing with no name of its own but its address."""
+
+
+class OddDefaults(Polite):
+    def __init__(self, metric=np.linalg.norm, key=lambda x: x, cap=np.inf, mark=Unlike()):  # noqa: B008
+        self.metric = metric
+        self.key = key
+        self.cap = cap
+        self.mark = mark
+
+
+class SpeaksLatin1(Polite):
+    """The name of a file of another encoding, as `os.listdir` gives it."""
+
+    def __init__(self, aloud=True):
+        self.aloud = aloud
+
+    def fit(self, X, y=None):
+        if self.aloud:
+            raise ValueError("caf\udce9.csv")
+        warnings.warn("caf\udce9.csv", stacklevel=1)
+        return super().fit(X)
+
+
+class OffsetInABox(Polite):
+    """As scikit-learn's one-class machines leave it."""
+
+    def fit(self, X, y=None):
+        super().fit(X)
+        self.offset_ = np.array([-4.0])
+        return self
+
+
+class OffsetIsNone(Polite):
+    def fit(self, X, y=None):
+        self.offset_ = None
+        return super().fit(X)
+
+
+class RefusesFarRows(Polite):
+    def fit(self, X, y=None):
+        self.highest_ = 2 * X.max(axis=0) + 1
+        return super().fit(X)
+
+    def score_samples(self, X):
+        if (self.highest_ < X).any():
+            raise ValueError("a row outside the range")
+        return super().score_samples(X)
+
+
+class Remembers(Polite):
+    """Takes what it has scored into its mean."""
+
+    def score_samples(self, X):
+        found = super().score_samples(X)
+        if len(X) > 40:
+            self.mean_ = self.mean_ + 1
+        return found
+
+
+class Huge(Polite):
+    def score_samples(self, X):
+        return super().score_samples(X) * 1e300
+
+
+class Talks(Polite):
+    """300 MB of output, and an end that is worth reading."""
+
+    def fit(self, X, y=None):
+        for _ in range(300):
+            sys.stdout.write("x" * 10**6)
+            sys.stdout.flush()
+            time.sleep(0.01)
+        print("the last words", flush=True)
+        os.abort()
+
+
+class LeavesASleeper(Polite):
+    def fit(self, X, y=None):
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(54321)"], start_new_session=True)
+        return super().fit(X)
+
+
+class EndsTheServer(Polite):
+    def fit(self, X, y=None):
+        time.sleep(0.5)
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)

@@ -1,3 +1,6 @@
+import re
+
+import numpy as np
 import pytest
 
 from odkit.bench import plan
@@ -8,6 +11,7 @@ from tests.bench import hostile
 
 POLITE = {"id": "polite", "class": "tests.bench.hostile:Polite"}
 SLOW = {"id": "slow", "class": "tests.bench.hostile:Slow"}
+GOOD = "suite: smoke\nprotocol: {mode: in_sample}\ndetectors: [{id: a}]"
 
 
 def config(**changes) -> Config:
@@ -76,15 +80,62 @@ def test_the_seed_is_random_state_and_a_foreign_class_comes_adapted():
     assert isinstance(build("tests.bench.hostile:Polite", {}, None), hostile.Polite)
 
 
+def test_a_random_state_of_the_configuration_is_kept_and_names_the_cell():
+    entries = [{"id": f"s{i}", "class": SLOW["class"], "params": {"random_state": i}} for i in (7, 8)]
+    made = make_plan(config(detectors=entries))
+    assert [(cell.contestant.id, cell.seed, cell.contestant.seeded) for cell in made.cells] in (
+        [("s7", 0, False), ("s8", 0, False)], [("s8", 0, False), ("s7", 0, False)]
+    )  # fmt: skip
+    assert build(SLOW["class"], {"random_state": 7}, 0).random_state == 7
+
+
+def test_defaults_that_no_process_can_be_sent_are_part_of_the_identity_only():
+    entry = config(detectors=[{"id": "odd", "class": "tests.bench.hostile:OddDefaults"}]).detectors[0]
+    odd = resolve(entry)
+    assert (odd.missing, odd.given) == ("", {})
+    assert canonical_json(odd.params) == (
+        '{"cap":"float(inf)","key":"tests.bench.hostile.OddDefaults.<lambda>","mark":"<tests.bench.hostile.Unlike '
+        'object>","metric":"numpy.linalg.norm"}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [(lambda: 0, "odd: params cannot be sent"), (hostile.Unlike(), "odd: params mark: .*known by its address")],
+)
+def test_given_parameters_must_reach_another_process_and_be_known_there(value, message):
+    with pytest.raises(ValueError, match=message):
+        make_plan(
+            config(detectors=[{"id": "odd", "class": "tests.bench.hostile:OddDefaults", "params": {"mark": value}}])
+        )
+
+
+def test_whatever_happens_on_import_is_a_reason_and_stops_nobody(tmp_path, monkeypatch):
+    (tmp_path / "exits_on_import.py").write_text("raise SystemExit('usage: FILE')")
+    monkeypatch.syspath_prepend(tmp_path)
+    for path, words in (("exits_on_import:Detector", "SystemExit"), ("odkit.KN", "no class KN; did you mean .*KNN")):
+        entry = config(detectors=[{"id": "x", "class": path}]).detectors[0]
+        assert re.search(words, resolve(entry).missing)
+
+
+def test_a_tuple_has_a_spelling():
+    found = build("odkit.Mahalanobis", {"subspace": {"tuple": ["pca", 0.9]}}, 0)
+    assert found.subspace == ("pca", 0.9)
+
+
 def test_longest_first():
     sizes = [cell.size for cell in make_plan(config(datasets=["samples/*"])).cells]
     assert sizes == sorted(sizes, reverse=True)
 
 
-def test_canonical_json_sorts_and_knows_no_nan():
+def test_canonical_json_sorts_and_writes_what_json_has_not_as_text():
     assert canonical_json({"b": 0.1, "a": [1, None]}) == '{"a":[1,null],"b":0.1}'
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical_json(float("nan"))
+    assert canonical_json([float("nan"), float("-inf")]) == '["float(nan)","float(-inf)"]'
+    assert canonical_json([np.linalg.norm, lambda: 0]) == (
+        '["numpy.linalg.norm","tests.bench.test_plan.test_canonical_json_sorts_and_writes_what_json_has_not_as_text'
+        '.<locals>.<lambda>"]'
+    )
+    assert canonical_json([hostile.Unlike()]) == '["<tests.bench.hostile.Unlike object>"]'
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -112,8 +163,11 @@ def test_an_unknown_name_is_answered_with_the_nearest(changes, message):
 
 def test_only_picks_and_says_what_it_does_not_know():
     assert set(ids(make_plan(config(), only=["det=sl*"]))) == {"slow"}
-    with pytest.raises(ValueError, match="empty"):
+    assert set(ids(make_plan(config(), only=["det=sl*,ds=samples/*"]))) == {"slow"}
+    with pytest.raises(ValueError, match="empty: no data set matches 'nothing'"):
         make_plan(config(), only=["ds=nothing"])
+    with pytest.raises(ValueError, match="no detector matches 'plite'; did you mean polite"):
+        make_plan(config(), only=["det=plite,ds=samples/*"])
     with pytest.raises(ValueError, match="write det=PATTERN"):
         make_plan(config(), only=["detector=slow"])
 
@@ -128,13 +182,26 @@ def test_only_picks_and_says_what_it_does_not_know():
         ("suite: smoke\nprotocol: {mode: in_sample}\ndetectors: [{id: a}, {id: a}]", "given twice: a"),
         ("protocol: {mode: in_sample}\ndetectors: [{id: a}]", "either suite or datasets"),
         ("suite: smoke\nprotocol: {mode: in_sample}\ndetectors: [{id: a}]\nrank_by: [x]", "x is not among metrics"),
+        ("suite: smoke\nsuite: x\nprotocol: {mode: in_sample}", "line 2.*column 1"),
+        (GOOD + "\nmetrics: []", "metrics: .*at least 1"),
+        (GOOD + "\nmetrics: [ap, ap]", "metrics must differ, given twice: ap"),
+        (GOOD + "\nseeds: []", "seeds: .*at least 1"),
+        (GOOD + "\nseeds: [0, 0]", "seeds must differ, given twice: 0"),
+        (GOOD + "\nseeds: [-1]", "seeds.0: .*greater than or equal to 0"),
+        (GOOD + "\nlimits: {timeout_s: .inf}", "timeout_s: .*less than or equal"),
+        ("suite: smoke\nprotocol: []\ndetectors: [{id: a}]", "protocol: .*at least 1"),
         ("- a list", "a table of keys is expected"),
         ("a: [", "not readable as YAML"),
     ],
 )
 def test_a_bad_configuration_names_the_place(text, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=re.compile(message, re.S)):
         parse_config(text)
+
+
+def test_a_number_with_an_exponent_is_a_number():
+    text = "suite: smoke\nprotocol: {mode: in_sample}\ndetectors: [{id: a, params: {tol: 1e-3, name: 1e-3x, n: 1e}}]"
+    assert parse_config(text).detectors[0].params == {"tol": 1e-3, "name": "1e-3x", "n": "1e"}
 
 
 def test_toml_and_yaml_say_the_same(tmp_path):

@@ -3,7 +3,8 @@ import pytest
 from sklearn.preprocessing import StandardScaler
 
 from odkit.bench.config import Protocol
-from odkit.bench.protocol import Unsupported, batch_leak, prepare, preprocessing_leak, row_facts, scale
+from odkit.bench.probes import batch_leak, preprocessing_leak
+from odkit.bench.protocol import Unsupported, prepare, row_facts, scale
 from odkit.datasets import load
 from tests.bench.hostile import Polite, RanksTheBatch
 

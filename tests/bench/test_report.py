@@ -13,7 +13,9 @@ from odkit.bench.compare import compare_runs
 from odkit.bench.config import Config
 from odkit.bench.contestants import canonical_json
 from odkit.bench.ledger import Ledger
+from odkit.bench.markdown import report_markdown
 from odkit.bench.report import report_html, write_report
+from odkit.bench.summaries import duels, headline, on_complete, over_sets
 from odkit.bench.tables import read_results
 from tests.browser import draw, needs_browser
 
@@ -21,7 +23,7 @@ DETECTORS = [f"{library}.D{i}" for library in ("odkit", "pyod") for i in range(5
 PROTOCOL = {"mode": "contaminated", "split": "stratified"}
 
 
-def made_up(run_dir, *, gain: float = 0.0, sets: int = 30, sick: str = "pyod.D4"):
+def made_up(run_dir, *, gain: float = 0.0, sets: int = 30, sick: str = "pyod.D4", sick_sets: int = 5):
     """A ledger as a run would leave it: skill grows with the detector's number, one detector fails on five sets."""
     config = Config.model_validate(
         {"datasets": ["samples/*"], "protocol": PROTOCOL, "detectors": [{"id": name} for name in DETECTORS],
@@ -41,7 +43,7 @@ def made_up(run_dir, *, gain: float = 0.0, sets: int = 30, sick: str = "pyod.D4"
                 key = {"cell_id": f"{s:03d}-{name}", "dataset": f"set{s}", "family": f"family{s // 2}",
                        "modality": "tabular", "protocol_json": protocol, "detector": name, "seed": 0}  # fmt: skip
                 records.append(key)
-                failed = name == sick and s < 5
+                failed = name == sick and s < sick_sets
                 value = min(1.0, level + 0.01 * (i % 5) + rng.normal(0, 0.004) + gain * (name == "odkit.D4"))
                 rest = {"status": "timeout" if failed else "ok", "error_tail": "<b>too</b> slow" if failed else "",
                         "fit_s": 0.01 * (i + 1), "score_s": 0.001, "n_train": 70, "n_test": 30, "d": 3,
@@ -66,11 +68,11 @@ def test_ranks_follow_the_skill_and_failures_rank_last(results):
     assert panel.ranks["odkit.D4"] < panel.ranks["odkit.D2"] < panel.ranks["odkit.D0"]
     assert panel.blocks["pyod.D4"].isna().sum() == 3  # five sets of families 0, 0, 1, 1, 2
     assert (panel.complete.shape, panel.complete_ranks["pyod.D4"] < panel.ranks["pyod.D4"]) == ((12, 10), True)
-    table = results.headline(protocol)
+    table = headline(results, protocol)
     assert table.loc["pyod.D4", ["ok", "failed"]].tolist() == [25, 5]
     assert table.loc["odkit.D4", "elo"] > table.loc["odkit.D0", "elo"]
-    duels = results.duels(protocol)
-    assert [tuple(pair) for pair in duels[["a", "b"]].to_numpy()] == [(f"odkit.D{i}", f"pyod.D{i}") for i in range(5)]
+    pairs = duels(results, protocol)[["a", "b"]]
+    assert [tuple(pair) for pair in pairs.to_numpy()] == [(f"odkit.D{i}", f"pyod.D{i}") for i in range(5)]
 
 
 def test_the_page_is_small_and_loads_nothing(results, tmp_path):
@@ -101,6 +103,50 @@ def test_the_page_says_what_changed(results, tmp_path):
     assert table.loc["odkit.D0", ["P(same)", "largest"]].tolist() == [1.0, 0.0]
 
 
+def test_who_fails_everywhere_is_last_in_every_table_and_empties_none(tmp_path):
+    broken = made_up(tmp_path, sick="odkit.D4", sick_sets=30)
+    (protocol,) = broken.protocols()
+    panel = broken.panel(protocol, "roc_auc")
+    assert panel.ranks["odkit.D4"] == 10
+    table = headline(broken, protocol)
+    assert table.index[-1] == "odkit.D4"
+    assert table.loc["odkit.D4", ["ok", "failed"]].tolist() == [0, 30]
+    assert panel.complete.shape == (15, 9)
+    assert "odkit.D4" not in on_complete(broken, protocol).index
+    assert over_sets(broken, protocol).loc["odkit.D4", "sets"] == 0
+    page = report_html(broken)
+    assert "each of the 9 detectors that finished any" in page
+    assert "odkit.D4 10.00" in page  # in the diagram
+
+
+def test_means_over_sets_stand_beside_means_over_families(results):
+    (protocol,) = results.protocols()
+    values = results.cells.pivot(index="dataset", columns="detector", values="roc_auc")
+    table = over_sets(results, protocol)
+    assert table.loc["odkit.D4", "roc_auc, sets"] == pytest.approx(values["odkit.D4"].mean())
+    assert table.loc["pyod.D4", ["sets", "families"]].tolist() == [25, 12]
+    assert table.loc["pyod.D4", "roc_auc, sets"] == pytest.approx(values["pyod.D4"].mean())
+    complete = on_complete(results, protocol)
+    kept = values[[int(name[3:]) // 2 > 2 for name in values.index]]  # families 0, 1 and 2 have a failure
+    assert complete.loc["odkit.D4", "roc_auc"] == pytest.approx(kept["odkit.D4"].mean())
+    page, text = report_html(results), report_markdown(results)
+    assert "Complete cases: the 12 families that 10 detectors finished" in page
+    assert "Means over data sets beside means over families" in page
+    assert text.count("| detector |") == 3
+
+
+def test_a_failure_where_the_other_run_finished_is_a_regression(tmp_path):
+    made_up(tmp_path / "a", sick="odkit.D4", sick_sets=30)
+    made_up(tmp_path / "b", sick_sets=0)
+    assert "odkit.D4 no longer finishes 30 cells" in invoke("compare", tmp_path / "a", tmp_path / "b", code=1)
+    invoke("compare", tmp_path / "b", tmp_path / "a")
+
+
+def test_what_is_separated_is_said_in_words(results):
+    text = report_markdown(results)
+    assert re.search(r"Holm over 45 pairs on roc_auc separates at 0.05: odkit.D4 from .*odkit.D0", text)
+
+
 @needs_browser
 def test_a_browser_draws_the_page_and_sorts_a_table(results, tmp_path):
     write_report(results, tmp_path / "page.html")
@@ -129,9 +175,12 @@ def test_the_commands_from_run_to_export(tmp_path):
     run_dir = tmp_path / "run"
     assert "3 cells" in invoke("plan", config)
     assert "1 ok, 1 skipped" in invoke("run", config, "--run-dir", run_dir, "--mem", "1G", "--strict", code=3)
-    assert "3 were finished; nothing to run" in invoke("run", config, "--run-dir", run_dir, "--strict")
+    again = invoke("run", config, "--run-dir", run_dir, "--strict", code=3)  # what failed before still counts
+    assert "3 were finished; nothing to run" in again
+    assert "absent cannot be imported: ModuleNotFoundError" in again
     shown = invoke("status", run_dir)
     assert "as planned" in shown
+    assert "skipped 1 of absent: cannot be imported" in shown
     cell = re.search(r"^([0-9a-f]{12}) error", shown, re.M).group(1)
     assert "ZeroDivisionError" in invoke("show", cell, "--run-dir", run_dir)
     rows = [json.loads(line) for line in invoke("export", run_dir).splitlines()]
@@ -140,6 +189,7 @@ def test_the_commands_from_run_to_export(tmp_path):
         "raises": "error",
         "absent": "skipped",
     }
+    assert {row["seed"] for row in rows} == {0}
     assert 0.5 < next(row["c_index"] for row in rows if row["detector"] == "max-abs-z") <= 1
     assert invoke("export", run_dir, "--canonical") == invoke("export", run_dir, "--canonical")
     invoke("export", run_dir, "--parquet", tmp_path / "cells.parquet")
@@ -151,7 +201,7 @@ def test_the_commands_from_run_to_export(tmp_path):
 def test_compare_exits_1_on_a_regression(results, tmp_path):
     made_up(tmp_path / "a", gain=-0.05)
     made_up(tmp_path / "b")
-    assert "worse by more than the ROPE: odkit.D4" in invoke("compare", tmp_path / "a", tmp_path / "b", code=1)
+    assert "odkit.D4 is worse by more than the ROPE" in invoke("compare", tmp_path / "a", tmp_path / "b", code=1)
 
 
 @pytest.mark.parametrize(
@@ -161,6 +211,7 @@ def test_compare_exits_1_on_a_regression(results, tmp_path):
         (["run", "smoke", "--run-dir", "x", "--mem", "lots"], "900M or 4G"),
         (["status", "nowhere"], "no run folder"),
         (["plan", "smoke", "--only", "nonsense"], "det=PATTERN"),
+        (["run", "smoke", "--run-dir", "x", "--timeout", "-5"], "limits: timeout_s: Input should be greater than 0"),
     ],
 )
 def test_a_bad_argument_is_one_line_and_exit_code_2(arguments, words, tmp_path, monkeypatch):

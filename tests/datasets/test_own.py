@@ -67,6 +67,8 @@ def test_a_copy_under_another_name_joins_the_family(tmp_path, table):
         ("pumps", {"is_outlier": [0, 2]}, "holds 0, 2"),
         ("pumps", {"is_outlier": [0, 0]}, "both must occur"),
         ("pumps", {"is_outlier": ["no", "yes"]}, "holds 'no', 'yes'"),
+        ("pumps", {"is_outlier": np.array(["no", np.nan], object)}, "missing in 1 rows, the first is row 1"),
+        ("pumps", {"is_outlier": [0.0, np.nan]}, "missing in 1 rows, the first is row 1"),
         ("pumps", {"feature_names": ["a", "b"]}, "2 feature names for 1 columns"),
     ],
 )
@@ -93,6 +95,19 @@ def test_the_command_makes_a_set_that_a_run_can_name(tmp_path, table):
     text = "datasets: [own/*]\nprotocol: {mode: in_sample}\ndetectors: [{id: odkit.ECOD}]"
     plan = make_plan(parse_config(text), data_home=str(tmp_path / "home"))
     assert [cell.dataset for cell in plan.cells] == ["own/pumps"]
+    frame.to_csv(tmp_path / "semicolons.csv", index=False, sep=";")
+    german = [
+        "add-data",
+        "german",
+        str(tmp_path / "semicolons.csv"),
+        "--label",
+        "bad",
+        "--data",
+        str(tmp_path / "home"),
+    ]
+    assert "--delimiter ';'" in CliRunner().invoke(app, german).output
+    done = CliRunner().invoke(app, [*german, "--ignore", "key", "--delimiter", ";"])
+    assert done.exit_code == 0, done.output
     wrong = CliRunner().invoke(app, [*words[:-1], str(tmp_path / "other"), "--ignore", "nothing"])
     assert wrong.exit_code == 2
     assert "no column 'nothing'" in wrong.output

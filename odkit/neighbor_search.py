@@ -16,10 +16,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from odkit.kernels.cpu import neighbors
 from odkit.kernels.cpu.neighbors import Place
+from odkit.kernels.cpu.sizes import TREE_FEATURES
 
 __all__ = ["Metric", "euclidean_neighbors", "other_neighbors"]
 
-TREE_COLUMNS = 15  # scikit-learn's choice: beyond, a tree visits most of its leaves anyway
 TRIALS = 64  # training rows on which products are tried
 HOMOGENEOUS = {
     "minkowski",
@@ -88,7 +88,7 @@ def _kept(rows: NDArray, settings: dict[str, Any], build: Callable[[], _Search])
 def _euclidean(rows: NDArray, algorithm: str, **settings: Any) -> _Search:
     around = neighbors.place_of(rows)
     if algorithm == "auto":
-        algorithm = "kd_tree" if rows.shape[1] <= TREE_COLUMNS else "brute"
+        algorithm = "kd_tree" if rows.shape[1] <= TREE_FEATURES else "brute"
         if algorithm == "brute" and not _resolves(rows, around):
             algorithm = "kd_tree"
     # a k-d tree takes differences of columns: where it looks from costs no digits, and a center would

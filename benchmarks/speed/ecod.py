@@ -1,16 +1,30 @@
 """ECOD against PyOD: fit, 1, 100 and 10,000 rows scored, peak memory; and its scoring kernel against numpy.
 
 Run: python -m benchmarks.speed.ecod [--large]     (--large adds n = 1e6; PyOD needs some 3 GB and minutes there)
+     python -m benchmarks.speed.ecod --crossovers  (what the constants of odkit/kernels/cpu/sizes.py were chosen by)
 """
 
 import functools
+import subprocess
 import sys
+import time
 import warnings
 
 import numpy as np
 
 from benchmarks.timing import interleaved, machine, peak_memory, ratio, seconds
 from odkit import ECOD
+from odkit.kernels.cpu import chunks, ecdf, sizes, sorting
+
+LOADING = """
+import time, numpy
+from odkit.kernels.cpu import sorting
+start = time.process_time()
+from odkit.kernels.cpu import ecdf_jit
+sorting.compiled = lambda *_: ecdf_jit
+sorting.sorted_columns(numpy.eye(4))
+print(time.process_time() - start)
+"""
 
 
 def table(d: int, n: int, small: int | None = None) -> np.ndarray:
@@ -112,9 +126,58 @@ def kernel(n: int = 100_000, m: int = 100_000, d: int = 50) -> None:
     )
 
 
+def crossovers(n: int = 100_000, d: int = 50) -> None:
+    """CPU seconds of the two forms of a look-up, and what cutting rows into chunks costs, beside the constants."""
+    rng = np.random.default_rng(0)
+    X, missing = rng.standard_normal((n, d)), np.zeros((3, d))
+    table = sorting.sorted_columns(X)[0]
+    words = [sys.executable, "-c", LOADING]
+    loading = np.median([float(subprocess.run(words, capture_output=True, check=True).stdout) for _ in range(3)])
+    compiled = ecdf.compiled
+    print(f"loading numba and its first kernel from the disk cache: {loading:.2f} s of CPU")
+    for m in (1_000, 10_000, 100_000):
+        Q = rng.standard_normal((m, d))
+
+        def numpy_form(Q=Q):
+            ecdf.compiled = lambda *_: None
+            ecdf.tail_max(Q, table, 50.0, missing)
+
+        def numba_form(Q=Q):
+            ecdf.compiled = lambda *_: compiled("odkit.kernels.cpu.ecdf_jit", np.inf)
+            ecdf.tail_max(Q, table, 50.0, missing)
+
+        times = interleaved({"numpy": numpy_form, "numba": numba_form}, 3, time.process_time)
+        slow, fast = (np.median(times[name]) / Q.size for name in ("numpy", "numba"))
+        pays = loading / max(slow - fast, 1e-12) / 1e6
+        print(
+            f"  {m:>7} rows x {d}: numpy {1e9 * slow:.1f}, numba {1e9 * fast:.1f} ns a cell, which pays from {pays:.1f} M"
+        )
+    print(f"  (NUMPY_CELLS {sizes.NUMPY_CELLS / 1e6:.1f} M: in wall time loading takes longer than its CPU)")
+    ecdf.compiled = compiled
+    Q, least = rng.standard_normal((400_000, d)), chunks.LEAST_ROWS
+    runs = {}
+    for step in (1_024, 4_096, 16_384, 65_536, 131_072, 400_000):
+
+        def cut(step=step):
+            chunks.LEAST_ROWS = chunks.MOST_ROWS = step
+            ecdf.tail_max(Q, table, 50.0, missing)
+
+        runs[step] = cut
+    most = chunks.MOST_ROWS
+    times = interleaved(runs, 3, time.process_time)
+    chunks.LEAST_ROWS, chunks.MOST_ROWS = least, most
+    best = min(np.median(taken) for taken in times.values())
+    for step, taken in times.items():
+        print(f"  chunks of {step:>7} rows: {np.median(taken) / best:5.2f} x the CPU of the best")
+    print(f"  (LEAST_ROWS {least}, MOST_ROWS {most})")
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     print(machine())
+    if "--crossovers" in sys.argv:
+        crossovers()
+        sys.exit()
     kernel()
     print()
     for n in (10_000, 100_000, *((1_000_000,) if "--large" in sys.argv else ())):

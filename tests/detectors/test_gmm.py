@@ -53,7 +53,7 @@ def test_scikit_learn_with_several_components(estimator, check):
 @pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_scikit_learn_from_the_same_start(rows, kind, compiled, monkeypatch):
-    monkeypatch.setattr(mixture, "JIT_WORK", 0 if compiled else np.inf)
+    monkeypatch.setattr(mixture, "EM_WORK", 0 if compiled else np.inf)
     given = start(kind, rows) | {"covariance_type": kind, "tol": 1e-6, "max_iter": 500}
     ours, peer = GMM(3, **given).fit(rows), GaussianMixture(3, **given).fit(rows)
     assert ours.n_iter_ == peer.n_iter_

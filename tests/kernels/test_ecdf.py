@@ -110,7 +110,7 @@ def test_threads_and_chunks_do_not_change_a_bit(monkeypatch):
     whole = sorting.sorted_columns(X)
     missing = np.zeros((3, 11))
     expected = ecdf.tail_max(Q, whole[0], CAP, missing)
-    monkeypatch.setattr(chunks, "MIN_ROWS", 70)
+    monkeypatch.setattr(chunks, "LEAST_ROWS", 70)
     for jobs in (2, 3, 8):
         table, signs, sums = sorting.sorted_columns(X, n_jobs=jobs)
         for a, b in zip((*table, signs, sums), (*whole[0], *whole[1:]), strict=True):
@@ -144,6 +144,13 @@ def test_any_small_table(X, data):
         )
         for a, b in zip((*merged, merged_signs), (*table, signs), strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+def test_the_constants_that_numba_compiles_in_are_those_of_the_table():
+    from odkit.kernels.cpu import ecdf_jit, sizes
+
+    assert (ecdf_jit.BLOCK, ecdf_jit.GROUP) == (sizes.LOCKSTEP_ROWS, sizes.LOCKSTEP_FEATURES)
+    assert all(f"`{name}`" in sizes.__doc__ for name in sizes.__all__)
 
 
 def test_small_work_does_not_load_numba(monkeypatch):

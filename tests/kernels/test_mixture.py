@@ -21,7 +21,7 @@ KINDS = ["full", "tied", "diag", "spherical"]
 def backend(request, monkeypatch):
     if request.param not in ("numpy", "numba"):
         return kernels.on(request.param)
-    monkeypatch.setattr(mixture, "JIT_WORK", 0 if request.param == "numba" else np.inf)
+    monkeypatch.setattr(mixture, "EM_WORK", 0 if request.param == "numba" else np.inf)
     return kernels.on("cpu")
 
 

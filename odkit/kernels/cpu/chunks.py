@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from odkit.kernels.cpu.sizes import LEAST_ROWS, MOST_ROWS
+
 __all__ = ["over_items", "over_rows"]
 
 T = TypeVar("T")
-
-MIN_ROWS = 16_384  # below this a second thread does not pay for re-reading every feature's table
-MAX_ROWS = 131_072  # bounds the scratch memory of a chunk
 
 
 def over_rows(task: Callable[[slice], object], n_rows: int, n_jobs: int = 1) -> None:
@@ -17,7 +16,7 @@ def over_rows(task: Callable[[slice], object], n_rows: int, n_jobs: int = 1) -> 
 
     The task must release the GIL to gain anything and write only to its own rows.
     """
-    step = min(max(-(-n_rows // max(n_jobs, 1)), MIN_ROWS), MAX_ROWS)
+    step = min(max(-(-n_rows // max(n_jobs, 1)), LEAST_ROWS), MOST_ROWS)
     over_items(task, [slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step)], n_jobs)
 
 

@@ -12,9 +12,9 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-__all__ = ["NUMPY_CELLS", "compiled", "njit"]
+from odkit.kernels.cpu.sizes import NUMPY_CELLS
 
-NUMPY_CELLS = 5_000_000  # numpy looks up 4 to 6 million cells in the second that loading numba takes
+__all__ = ["NUMPY_CELLS", "compiled", "njit"]
 
 
 def njit(function: Callable, *, fastmath: Any = False) -> Callable:

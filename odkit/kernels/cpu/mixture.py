@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from odkit.kernels.cpu.blas import ROWS, row_product
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.em import empty_sums, merge_sums
+from odkit.kernels.cpu.sizes import EM_FEATURES, EM_WORK
 
 __all__ = ["conditional_means", "distance_parts", "em_sums", "log_densities", "log_prob"]
 
 BLOCK_CELLS = 1 << 16  # float64 numbers x - mean of one block: 512 KiB
 SLICE_ROWS = 170 * ROWS  # rows of one task; results do not depend on the number of threads
 NEGLIGIBLE = -100.0  # log of a responsibility that counts as 0: 4e-44 adds nothing, and its squares would be subnormal
-JIT_WORK = 2e8  # multiplications of a pass from which loading numba pays within an EM run
-JIT_FEATURES = 192  # from here on BLAS makes up for computing both triangles
 
 
 def log_densities(X: NDArray, means: NDArray, factors: NDArray, offsets: NDArray, n_jobs: int = 1) -> NDArray:
@@ -158,7 +157,7 @@ def _add_em_sums(sums: dict[str, Any], x: NDArray, means: NDArray, columns: NDAr
 def _compiled(X: NDArray, factors: NDArray) -> ModuleType | None:
     """The jitted passes where they pay. The choice depends on shapes only, so that equal calls give equal bits."""
     d = X.shape[1]
-    if d > JIT_FEATURES or len(X) * len(factors) * d * (d + 20) < JIT_WORK:
+    if d > EM_FEATURES or len(X) * len(factors) * d * (d + 20) < EM_WORK:
         return None
     return import_module("odkit.kernels.cpu.mixture_jit")
 

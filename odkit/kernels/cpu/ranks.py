@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.jit import compiled
+from odkit.kernels.cpu.sizes import THIN_STEP
 
 __all__ = ["Summary", "check_summary", "counts_at", "error", "merge_summaries", "steps", "summarise", "thin"]
 
 _JIT = "odkit.kernels.cpu.ranks_jit"
-STEP_CELLS = 10  # a step of the thinning walk in numpy takes as long as that many look-ups
 
 
 class Summary(NamedTuple):
@@ -83,7 +83,7 @@ def summarise(
         Threads; the result does not depend on it.
     """
     d = X.shape[1]
-    jit = compiled(_JIT, STEP_CELLS * X.size) if budget else None
+    jit = compiled(_JIT, THIN_STEP * X.size) if budget else None
     sizes = np.zeros(d, np.int64)
     entries: list = [None] * d
 
@@ -140,7 +140,7 @@ def thin(summary: Summary, budget: float, *, n_jobs: int = 1) -> Summary:
 
     `error(thin(s, budget)) <= max(error(s), budget)`, up to rounding.
     """
-    jit = compiled(_JIT, STEP_CELLS * summary.values.size)
+    jit = compiled(_JIT, THIN_STEP * summary.values.size)
     entries: list = [None] * summary.sizes.size
 
     def work(j: int) -> None:

@@ -5,6 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.jit import compiled
+from odkit.kernels.cpu.sizes import SORTED_FEATURES
 from odkit.kernels.cpu.tail_table import TailTable, columns_of, mean_costs, runs_of
 
 __all__ = [
@@ -18,7 +19,6 @@ __all__ = [
 ]
 
 _JIT = "odkit.kernels.cpu.ecdf_jit"
-BLOCK = 4  # features sorted at once while fitting: 32 bytes of scratch a row
 TAIL_ROWS = 1023  # most extremes that a tail scale is read from: 1024 kept values give it exactly
 
 
@@ -49,7 +49,7 @@ def sorted_columns(
     whole = _cost_table(n)
     sums = np.zeros((3 if split else 1, n))
     signs = np.zeros(d, np.int64)
-    block = max(BLOCK, n_jobs)
+    block = max(SORTED_FEATURES, n_jobs)
     scratch = np.empty((block, 2 if split else 1, n))
 
     def sort_feature(column: NDArray, terms: NDArray) -> tuple:

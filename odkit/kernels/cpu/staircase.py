@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 from odkit.kernels.cpu import ranks
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.jit import compiled
+from odkit.kernels.cpu.sizes import STAIR_STEP
 from odkit.kernels.cpu.tail_table import TABLED, TailTable
 
 __all__ = ["Staircase", "build", "levels_of", "tail_table", "walk"]
 
 _JIT = "odkit.kernels.cpu.staircase_jit"
-STEP_CELLS = 50  # a step of the walk in numpy takes as long as that many look-ups
 SHARE = 1 / 8  # of eps: what a shorter key may cost
 RUNGS = 64  # in a step of eps
 FINEST = 2.0**-14  # a ladder has at most some 700,000 rungs
@@ -134,7 +134,7 @@ def build(
         Largest error of a log count, known from the bounds; 0 where nothing was dropped.
     """
     d = summary.sizes.size
-    jit = compiled(_JIT, STEP_CELLS * summary.values.size)
+    jit = compiled(_JIT, STAIR_STEP * summary.values.size)
     steps = walk if jit is None else jit.walk
     found: list = [None] * d
     ladders = {int(n): _ladder(int(n), eps) for n in np.unique(summary.sizes)}

@@ -4,7 +4,6 @@ In-sample percentiles cannot do that: a model is closer to the rows it was fitte
 """
 
 import math
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -14,6 +13,7 @@ from sklearn.utils import check_random_state
 
 from odkit._sklearn import Interval, StrOptions
 from odkit.base import Detector
+from odkit.kernels import cautions
 from odkit.kernels.cpu import quantiles
 from odkit.mergeable import SAMPLE_ROWS, Mergeable
 
@@ -24,6 +24,7 @@ SHRINKAGE = [  # what `odkit.kernels.level.fit` takes, as scikit-learn's constra
     Interval(Real, 0, 1, closed="both"),
     tuple,
 ]
+ALONE = 1e8  # times the median square: what the underflow floor of the variances makes of a row, not a heavy tail
 FALSE_ALARMS = 100  # behind a leave-one-out threshold, where rows suffice: a standard error of at most 10 % of fpr
 
 
@@ -91,7 +92,7 @@ class FalseAlarms(Mergeable):
     def _reference_scores(self, X: NDArray) -> NDArray:
         """The scores of training rows X that `_quantile` reads its threshold from."""
         rule = self._rule()
-        if rule == "prequential":
+        if rule == "prequential" and len(self._stats["calibration"]):  # else parts without a model made one together
             return -self._stats["calibration"]
         if rule == "contamination":
             return self._score(X)
@@ -102,28 +103,60 @@ class FalseAlarms(Mergeable):
         if rule == "contamination":
             return super()._quantile(scores)
         if rule == "gamma":
-            return -math.sqrt(quantiles.gamma_quantile(scores**2, self.fpr))
-        n, needed = len(scores), math.ceil(1 / self.fpr - 1 - 1e-9)
+            return -math.sqrt(quantiles.gamma_quantile(self._of_law(scores**2), self.fpr))
         if rule == "chi2":
-            n, needed = self.n_samples_seen_, 10 * self.n_directions_
+            return -math.sqrt(self._law_quantile())
+        n, needed = len(scores), _least(self.fpr)
         if n < needed:
-            warnings.warn(
+            cautions.warn(
                 f"{type(self).__name__}: {n} rows are too few for threshold={rule!r} at fpr={self.fpr:g}, which needs "
-                f"{needed}: normal rows will be flagged more often. Raise fpr or give more rows.",
-                UserWarning,
-                stacklevel=2,
+                f"{needed}: normal rows will be flagged more often. {self._more_rows(n, needed)}"
             )
-        if rule == "chi2":
-            return -math.sqrt(quantiles.chi2_quantile(self.n_directions_, self.fpr))
         return -quantiles.conformal_quantile(-scores, self.fpr)
+
+    def _law_quantile(self) -> float:
+        """The squared distance that a share `fpr` of normal rows exceeds by the law "chi2"."""
+        self._check_law(10 * self.n_directions_, "loo")
+        return quantiles.chi2_quantile(self.n_directions_, self.fpr)
+
+    def _check_law(self, needed: int, instead: str) -> None:
+        """Warn where so few rows were fitted that the law of the distances is not the one it tends to."""
+        if self.n_samples_seen_ < needed:
+            cautions.warn(
+                f"{type(self).__name__}: {self.n_samples_seen_} rows are too few for threshold='chi2' at "
+                f"fpr={self.fpr:g}, which needs {needed}: normal rows will be flagged more often. Give "
+                f"more rows, or take threshold={instead!r}"
+            )
+
+    def _of_law(self, squares: NDArray) -> NDArray:
+        """Leave-one-out squares without those of rows that are the only ones with a spread in some direction."""
+        alone = squares > ALONE * np.median(squares)
+        if alone.any():
+            cautions.warn(
+                f"{type(self).__name__}: {alone.sum()} of {len(squares)} rows are alone in a direction, so that they "
+                "are infinitely far from the others; threshold='gamma' is fitted without them. Take threshold='loo', "
+                "shrinkage='ledoit_wolf', or drop columns in which a single row differs"
+            )
+        return squares[~alone]
+
+    def _more_rows(self, n: int, needed: int) -> str:
+        """What brings a conformal threshold the reference scores that it lacks."""
+        if self._rule() == "prequential" and n >= self.n_calibration:
+            return f"Raise fpr or n_calibration, to {needed}"
+        if n == SAMPLE_ROWS < self.n_samples_seen_:
+            return (
+                f"No number of further rows helps, since partial_fit and merge remember {n} of them. Raise fpr, fit "
+                f"all rows at once, or take threshold='gamma' or 'prequential' with n_calibration={needed}"
+            )
+        return "Raise fpr or give more rows"
 
     def _absorb(self, X: NDArray, stats: dict[str, Any]) -> None:
         if self._rule() != "prequential":
             return super()._absorb(X, stats)
-        fresh = not hasattr(self, "_stats")
-        stats["calibration"] = np.empty(0) if fresh else -self._score(X)
+        first = not hasattr(self, "offset_")
+        stats["calibration"] = np.empty(0) if first else -self._score(X)
         super()._absorb(X, stats)
-        if fresh:
+        if first and self._has_model():
             self._stats["calibration"] = self._left_out(X)[-self.n_calibration :]
 
     def _join(self, stats: dict[str, Any], sample: dict[str, NDArray], n_samples: int) -> None:
@@ -137,15 +170,18 @@ class FalseAlarms(Mergeable):
 
 
 def warn_of_few(who: str, n: int, what: str, fpr: float, advice: str) -> None:
-    """Warn where a conformal threshold cannot keep its promise: below 1 / fpr - 1 reference scores."""
-    needed = math.ceil(1 / fpr - 1 - 1e-9)
+    """Warn where a conformal threshold cannot keep its promise."""
+    needed = _least(fpr)
     if n < needed:
-        warnings.warn(
+        cautions.warn(
             f"{who}: {n} {what} are too few for a threshold at fpr={fpr:g}, which needs {needed}: more than that "
-            f"share of the normal ones will be flagged. {advice}",
-            UserWarning,
-            stacklevel=3,
+            f"share of the normal ones will be flagged. {advice}"
         )
+
+
+def _least(fpr: float) -> int:
+    """Reference scores below which a conformal threshold cannot keep its promise."""
+    return math.ceil(1 / fpr - 1 - 1e-9)
 
 
 def _spread_rows(n: int, size: int, rng: np.random.Generator) -> NDArray[np.intp]:

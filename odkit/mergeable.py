@@ -4,6 +4,8 @@ The one road to data larger than memory: clone, `partial_fit` a part, `merge` pa
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -28,6 +30,10 @@ class Mergeable(Detector):
     - `_merge_stats(a, b) -> dict`: those of two blocks together, neither `a` nor `b` being changed;
     - `_fit_from_stats(stats)`: sets the `name_` attributes, replacing arrays, never writing into them.
 
+    Where some statistics make no model yet (one row has no spread), `_lacks(stats)` says what is missing: `fit` refuses
+    such rows, `partial_fit` and `merge` keep them and leave the detector unfitted until enough have come. Both change
+    nothing if they fail.
+
     Only these hooks look at a block, and rows are gone afterwards. What is a function of the rows and not of the
     statistics, the contamination percentile in `offset_`, is therefore read off a uniform sample of at most 4096 of all
     rows seen: `fit` sets it from every training row, `partial_fit` and `merge` from the sample (which is every row up
@@ -47,6 +53,17 @@ class Mergeable(Detector):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "offset_")
 
+    @property
+    def _waits_for(self) -> str | None:
+        """What to say of a detector that has seen rows and is not fitted."""
+        if hasattr(self, "offset_") or not hasattr(self, "_stats"):
+            return None
+        return (
+            f"{type(self).__name__}: not fitted yet, after {self.n_samples_seen_} "
+            f"row{'s' * (self.n_samples_seen_ != 1)} in partial_fit: {self._lacks(self._stats)}. Give more rows to "
+            "partial_fit, or merge with parts that have more"
+        )
+
     @fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Absorb a block of rows X (n_samples, n_features); `y` is ignored.
@@ -55,11 +72,12 @@ class Mergeable(Detector):
         """
         self._check_learns("partial_fit")
         fresh = not hasattr(self, "_stats")
-        X = self._validate(X, reset=fresh)
-        if fresh:
-            self._start()
-        self._absorb(X, self._partial_stats(X))
-        self.offset_ = self._sample_offset(self._sample["rows"])
+        with self._all_or_nothing():
+            X = self._validate(X, reset=fresh)
+            if fresh:
+                self._start()
+            self._absorb(X, self._partial_stats(X))
+            self._renew_offset()
         return self
 
     def merge(self, other: Self) -> Self:
@@ -68,17 +86,16 @@ class Mergeable(Detector):
         Raises
         ------
         NotFittedError
-            If one of the two is not fitted.
+            If one of the two has not seen a row.
         ValueError
             If the two differ in class, columns, or a parameter that shapes the statistics.
         """
         who = type(self).__name__
         if type(other) is not type(self):
             raise ValueError(f"{who}.merge: given {type(other).__name__}, but only another {who} can be merged")
-        check_is_fitted(self)
-        check_is_fitted(other)
-        self._check_learns("merge")
-        other._check_learns("merge")
+        for one in (self, other):
+            if not hasattr(one, "_stats"):  # with them, it need not be fitted yet
+                check_is_fitted(one)
         theirs = other._merge_key()
         for name, mine in self._merge_key().items():
             if mine != theirs[name]:
@@ -86,8 +103,15 @@ class Mergeable(Detector):
                     f"{who}.merge: {name} is {mine!r} here and {theirs[name]!r} in the other; "
                     "both must be equal, fit the parts alike"
                 )
-        self._join(other._stats, other._sample, other.n_samples_seen_)
-        self.offset_ = self._sample_offset(self._sample["rows"])
+        try:
+            other.merge  # noqa: B018 - detectors that cannot add up do not have it, and say why
+        except AttributeError as error:
+            raise ValueError(f"{who}.merge: the other does not add up: {error.__cause__}") from None
+        self._check_learns("merge")
+        other._check_learns("merge")
+        with self._all_or_nothing():
+            self._join(other._stats, other._sample, other.n_samples_seen_)
+            self._renew_offset()
         return self
 
     def compact(self) -> Self:
@@ -126,9 +150,34 @@ class Mergeable(Detector):
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
         raise NotImplementedError
 
+    def _lacks(self, stats: dict[str, Any], /) -> str:
+        """What these statistics lack to make a model, "" where nothing."""
+        return ""
+
     def _fit(self, X: NDArray) -> None:
         self._start()
         self._absorb(X, self._partial_stats(X))
+        if self._lacks(self._stats):
+            self._fit_from_stats(self._stats)  # raises, in the words of whoever cannot
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Whatever is raised inside leaves the detector as it was: half of a new model would score in silence."""
+        before = dict(self.__dict__)  # shallow, because hooks replace arrays and do not write into them
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _renew_offset(self) -> None:
+        if self._has_model():
+            self.offset_ = self._sample_offset(self._sample["rows"])
+
+    def _has_model(self) -> bool:
+        """Whether the statistics so far made a model, which is then never given up again."""
+        return hasattr(self, "offset_") or not self._lacks(self._stats)
 
     def _sample_offset(self, rows: NDArray) -> float:
         """`offset_` under the current model, read off the sampled rows."""
@@ -165,9 +214,10 @@ class Mergeable(Detector):
     def _join(self, stats: dict[str, Any], sample: dict[str, NDArray], n_samples: int) -> None:
         if hasattr(self, "_stats"):
             stats, sample = self._merge_stats(self._stats, stats), _merge_samples(self._sample, sample)
-        self._fit_from_stats(stats)
         self._stats, self._sample = stats, sample
         self.n_samples_seen_ += n_samples
+        if self._has_model():
+            self._fit_from_stats(stats)
 
 
 def _draw(X: NDArray, rng: np.random.Generator) -> dict[str, NDArray]:

@@ -119,6 +119,37 @@ def test_a_failed_fit_leaves_an_unfitted_detector(X):
             detector.score_samples(X)
 
 
+def test_a_block_or_part_that_fails_leaves_the_old_model(X):
+    class Fragile(Centre):
+        def _fit_from_stats(self, stats):
+            super()._fit_from_stats(stats)
+            if stats["n"] > 100:
+                raise KeyboardInterrupt
+
+    detector = Fragile().fit(X[:60])
+    before = dict(vars(detector))
+    for learn in (lambda: detector.partial_fit(X[:60]), lambda: detector.merge(Fragile().fit(X[:60]))):
+        with pytest.raises(KeyboardInterrupt):
+            learn()
+        assert vars(detector) == before
+    with pytest.raises(KeyboardInterrupt):
+        (fresh := Fragile()).partial_fit(X[:200])
+    assert set(vars(fresh)) == set(vars(Fragile()))
+
+
+def test_rows_that_make_no_model_yet_are_kept(X):
+    class Patient(Centre):
+        def _lacks(self, stats):
+            return "" if stats["n"] > 2 else "three rows are needed"
+
+    first, second = Patient().partial_fit(X[:1]), Patient().partial_fit(X[1:3])
+    for detector, seen in ((first, "1 row"), (second, "2 rows")):
+        with pytest.raises(NotFittedError, match=f"Patient: not fitted yet, after {seen} in partial_fit: three rows"):
+            detector.predict(X)
+    assert first.merge(second).n_samples_seen_ == 3
+    np.testing.assert_allclose(first.location_, X[:3].mean(axis=0))
+
+
 def test_merge_leaves_the_other_alone(X):
     one, other = Centre(random_state=0).fit(X[:50]), Centre(random_state=1).fit(X[50:90])
     before = {name: np.copy(value) for name, value in {**other._stats, **other._sample}.items()}

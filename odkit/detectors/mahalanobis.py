@@ -1,6 +1,5 @@
 """Mahalanobis distance to one Gaussian, shrunken and of any rank (Rippel, Mertens and Merhof, ICPR 2020)."""
 
-import warnings
 from numbers import Real
 from typing import Any
 
@@ -12,8 +11,9 @@ from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, check_is_fitted
 from odkit.false_alarms import FalseAlarms
 from odkit.fitted_gaussian import FittedGaussian
-from odkit.kernels import level
-from odkit.kernels.cpu import mcd
+from odkit.kernels import cautions, level
+from odkit.kernels.cpu import mcd, mcd_factors, quantiles
+from odkit.kernels.spread import lacks
 
 __all__ = ["Mahalanobis"]
 
@@ -49,7 +49,7 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
     robust : {"mcd"}, ("mcd", ridge) or None, default=None
         Mean and covariance of the rows around the minimum covariance determinant: nearly half of the rows may be
         outliers. Raises if the rows it would rest on lie on a hyperplane (columns in which most values are equal),
-        unless a ridge in (0, 1), in squared median absolute deviations, keeps the determinant above 0.
+        unless a ridge in (0, 1), in squared median absolute deviations, lifts the determinant; all equal they raise.
     support_fraction : float in (0.5, 1] or None, default=None
         Share of rows the determinant is minimised over; None: the most robust, just over half.
     subspace : ("pca", t), ("npca", t) or None, default=None
@@ -63,12 +63,12 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
         Where `offset_` comes from: the conformal quantile of leave-one-out distances ("loo"; of a uniform sample where
         rows are many or gone), of rows held out of the fit ("split"), or of the last `n_calibration` distances, each
         taken before its block was absorbed ("prequential"; `merge` puts the other's last); a gamma law fitted to
-        leave-one-out distances; the chi-square law. "auto" is "loo", and "chi2" with `robust`, which has "split" too.
+        leave-one-out distances; the chi-square law, with `robust` corrected for few rows. "auto" is "loo", and "chi2"
+        with `robust`, which has "split" too.
     fpr : float in (0, 1), default=0.01
-        Share of normal rows that the threshold lets be flagged.
+        Share of normal rows that the threshold lets be flagged, in the mean over training sets; laws assume a Gaussian.
     contamination : float in (0, 0.5], 'auto' or None, default=None
-        If given, `offset_` is this percentile of the training scores (Tukey's fence for 'auto'), and
-        `threshold` and `fpr` have no effect.
+        If given, `offset_` is this percentile of the training scores (Tukey's fence for 'auto'), whatever `threshold`.
     calibration_fraction, n_calibration : float in (0, 1), default=0.3, and int >= 1, default=1000
         Share of rows that "split" holds out; distances that "prequential" remembers.
     device : str or None, default=None
@@ -92,13 +92,12 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
         Directions that count: all columns, or the dimension of the subspace.
     whitener_ : ndarray of shape (n_features_in_, n_features_in_) or None
         Upper triangle R with R'R the precision matrix; None where some direction has no component or is left out.
-    support_ : boolean ndarray of shape (n_samples,) or None
-        Rows that the robust estimate rests on.
+    support_, degrees_ : boolean ndarray of shape (n_samples,), and float; or None
+        Rows that the robust estimate rests on; how many clean rows it is worth (None with a ridge).
     loo_distances_ : ndarray or None
         Leave-one-out distances of the training rows, or of 100 / fpr of them (4096 at least); None where the
         threshold needs none.
-    offset_ : float
-    n_samples_seen_ : int
+    offset_, n_samples_seen_ : float and int
 
     Notes
     -----
@@ -143,7 +142,7 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
         "normalize": [StrOptions({"l2"}), None],
         "device": [str, None],
     }
-    _merge_parameters = ("shrinkage", "robust", "subspace", "keep_null", "normalize")
+    _merge_parameters = ("robust", "shrinkage", "subspace", "keep_null", "normalize")
 
     def __init__(
         self,
@@ -193,8 +192,23 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
             return self.shrinkage
         return "empirical" if self.robust == "mcd" else "ledoit_wolf"
 
+    def _merge_key(self) -> dict[str, Any]:
+        return {
+            **super()._merge_key(),
+            "shrinkage": self._shrinkage(),
+        }  # "auto" is the same model as what it stands for
+
     def _needs_rows(self) -> bool:
         return self.subspace is not None and self._shrinkage() == "ledoit_wolf"
+
+    def _law_quantile(self) -> float:
+        if not self.robust:
+            return super()._law_quantile()
+        d, m = self.n_directions_, self.degrees_
+        self._check_law(max(30 * d, 200) if m is None else max(10 * d, 20), "split")
+        if m is None or self.shrinkage_ > 0:  # shrunken distances are nearer to chi-square: decision 170
+            return quantiles.chi2_quantile(d, self.fpr)
+        return mcd_factors.scaled_quantile(d, len(self.eigenvalues_), m, self.fpr)
 
     def _start(self) -> None:
         level.check_options("Mahalanobis", self.shrinkage, self.subspace)
@@ -206,28 +220,31 @@ class Mahalanobis(FittedGaussian, FalseAlarms):
         super()._start()
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
-        X, support = self._prepared(X), None
+        X, robust = self._prepared(X), {}
         if self.robust:
             ridge = float(self.robust[1]) if isinstance(self.robust, tuple) else 0.0
-            X, support = mcd.robust_rows(X.astype(np.float64, copy=False), self.support_fraction, ridge)
+            X, *found = mcd.robust_rows(X.astype(np.float64, copy=False), self.support_fraction, ridge)
+            robust = dict(zip(("support", "degrees"), found, strict=True))
         if self._needs_rows():
-            return {"rows": X, "support": support}
+            return {"rows": X, **robust}
         state = level.gather(kernels.on(self.device), X, diagonal=self.shrinkage == "diag")
-        return {**state, "support": support}
+        return {**state, **robust}
 
     def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
         return level.merge(kernels.on(self.device), a, b)
+
+    _lacks = staticmethod(lacks)
 
     def _fit_from_stats(self, stats: dict[str, Any]) -> None:
         k, how = kernels.on(self.device), self._shrinkage()
         fitted = level.fit(k, stats, shrinkage=how, subspace=self.subspace, keep_null=self.keep_null)
         for name, value in fitted._asdict().items():
             setattr(self, f"{name}_", value)
-        self.support_ = stats.get("support")
+        self.support_, self.degrees_ = stats.get("support"), stats.get("degrees")
         d, rank = self.n_features_in_, len(self.weights_)
         if how == "diag" and self.n_directions_ < d:
             names = getattr(self, "feature_names_in_", np.arange(d))[np.isinf(self.weights_)]
             listed = ", ".join(map(repr, names[:5].tolist())) + ", ..." * (len(names) > 5)
-            warnings.warn(f"Mahalanobis: constant columns are ignored: {listed}", stacklevel=2)
+            cautions.warn(f"Mahalanobis: constant columns are ignored: {listed}")
         elif np.isfinite(self.floor_) and not isinstance(how, tuple) and self.shrinkage_ < 1e-12:
-            warnings.warn(f"Mahalanobis: a covariance of rank {rank} over {d} columns is not shrunk", stacklevel=2)
+            cautions.warn(f"Mahalanobis: a covariance of rank {rank} over {d} columns is not shrunk")

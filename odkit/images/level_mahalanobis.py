@@ -12,6 +12,7 @@ from odkit._sklearn import StrOptions, check_is_fitted
 from odkit.false_alarms import SHRINKAGE, FalseAlarms
 from odkit.images.levels import side_by_side
 from odkit.kernels import level
+from odkit.kernels.spread import lacks
 
 __all__ = ["LevelMahalanobis"]
 
@@ -226,6 +227,9 @@ class LevelMahalanobis(FalseAlarms):
             return {"levels": [{"rows": rows} for rows in parts]}
         k = kernels.on(self.device)
         return {"levels": [level.gather(k, rows, diagonal=self.shrinkage == "diag") for rows in parts]}
+
+    def _lacks(self, stats: dict[str, Any], /) -> str:
+        return next(filter(None, map(lacks, stats["levels"])), "")
 
     def _merge_stats(self, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
         k = kernels.on(self.device)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
+from odkit._sklearn import check_is_fitted
 from odkit.jobs.budget import parse_bytes
 from odkit.jobs.columns import USUAL_ROWS, Columns
 from odkit.jobs.fitted import Fitted
@@ -66,6 +67,7 @@ def fit(source: Source, detector: Any, *, on_text: str = "error", progress: Prog
                 step.partial_fit(X)
     if rows.count == 0:
         raise ValueError(f"{source.name}: there is no row to learn from")
+    check_is_fitted(steps[-1])  # rows that are all equal add up to no model
     notes = [f"left out, because they hold no numbers: {listed(rows.dropped)}"] if rows.dropped else []
     notes += rows.notes
     if isinstance(steps[-1], Mergeable) and rows.count > SAMPLE_ROWS:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from odkit.kernels import Backend
 from odkit.kernels.cpu import shrinkage as algebra
 from odkit.kernels.cpu.moments import column_moments, merge_moments
+from odkit.kernels.spread import ROUNDING, check_range, lacks
 
 __all__ = [
     "Level",
@@ -28,9 +29,6 @@ __all__ = [
     "left_out_sq",
     "merge",
 ]
-
-ROUNDING = 4 * np.finfo(np.float64).eps  # a spread below this share of the values is rounding
-NO_SQUARE = 1e-154  # squares of smaller numbers are subnormal or 0
 
 
 class Level(NamedTuple):
@@ -94,6 +92,7 @@ def gather(k: Backend, X: NDArray, *, diagonal: bool = False) -> dict[str, Any]:
     return {"rows": np.array(X)} if len(X) <= 2 * X.shape[1] else _moments(k, X)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def merge(k: Backend, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     """State of two states together; neither is changed."""
     if "rows" in a and "rows" in b:
@@ -119,18 +118,18 @@ def fit(
     """
     rows = state.get("rows")
     n, d = (state["n"], len(state["mean"])) if rows is None else rows.shape
-    if n < 2:
-        raise ValueError(f"covariance: a Gaussian needs two rows or more, n_samples={n} was given")
+    if lack := lacks(state):
+        raise ValueError(f"covariance: {lack}")
     if shrinkage == "diag":
         return _fit_columns(state)
     if rows is not None and n <= 2 * d:
         *arrays, fourth = k.gaussian.row_spectrum(k.array(rows))
         location, eigenvalues, components = map(k.numpy, arrays)
-        _check_spread(location, eigenvalues.sum(), fourth)
+        check_range(fourth)
     else:
         sums = state if rows is None else _moments(k, rows)
         location, fourth = sums["mean"], sums["fourth"]
-        _check_spread(location, sums["scatter"].trace() / n, fourth)
+        check_range(fourth)
         eigenvalues, components = map(k.numpy, k.gaussian.scatter_spectrum(k.array(sums["scatter"]), n))
     used, complement = algebra.subspace(eigenvalues, d, subspace, keep_null)
     if subspace is not None and shrinkage == "ledoit_wolf":
@@ -158,6 +157,7 @@ def left_out_sq(k: Backend, level: Level, X: NDArray, n: int) -> NDArray[np.floa
     return algebra.leave_one_out(distance_sq(k, inflated, X), level.shrinkage, n)
 
 
+@np.errstate(over="ignore")  # far beyond: inf
 def contributions(k: Backend, level: Level, X: NDArray, kind: str) -> NDArray[np.float64]:
     """Part of each feature in the squared distance of each row, (n, d).
 
@@ -196,7 +196,7 @@ def _moments(k: Backend, X: NDArray) -> dict[str, Any]:
 def _fit_columns(state: dict[str, Any]) -> Level:
     """Diagonal covariance; constant columns are ignored."""
     location, variances = state["mean"], state["scatter"] / state["n"]
-    _check_spread(location, variances.sum(), float(variances @ variances))
+    check_range(float(variances @ variances))
     variances = np.where(np.sqrt(variances) > ROUNDING * np.abs(location), variances, np.inf)
     kept = np.isfinite(variances)
     shrunken = algebra.Shrunken(variances, np.inf, 0.0, float(np.log(variances[kept]).sum()), int(kept.sum()))
@@ -219,20 +219,3 @@ def _level(location: NDArray, components: NDArray | None, eigenvalues: NDArray, 
         fitted.dims,
         whitener,
     )
-
-
-def _check_spread(location: NDArray, variance: float, fourth: float) -> None:
-    """`variance` is the total one, `fourth` the largest power of the values that is used."""
-    largest = np.abs(location).max()
-    if np.sqrt(variance / len(location)) <= ROUNDING * largest:
-        if largest < NO_SQUARE:
-            raise ValueError(
-                f"covariance: all rows are equal, or their spread is below {NO_SQUARE:g} and its square vanishes in "
-                "float64; rescale the columns, or give rows that differ"
-            )
-        raise ValueError("covariance: all rows are equal, so no direction has a spread to measure distances by")
-    if not 0 < fourth < np.inf:
-        raise ValueError(
-            f"covariance: fourth powers of the values leave the range of float64 (they sum to {float(fourth):g}); "
-            "rescale the columns"
-        )

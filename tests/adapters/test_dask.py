@@ -157,3 +157,14 @@ def test_what_cannot_be_done_is_said(frame):
         on_dask.score(detector, data[["volt", "ampere", "watt"]])
     with pytest.raises(ValueError, match="names of columns"):
         on_dask.score(odkit.ECOD().fit(frame.to_numpy()), data.to_dask_array(lengths=True), top=1)
+
+
+def test_partitions_too_small_for_a_model_are_joined_with_others():
+    rows = np.random.default_rng(3).normal(size=(301, 3))
+    rows[:100] = rows[0]  # a partition of equal rows, and the last one has a single row
+    fitted = on_dask.fit(odkit.Mahalanobis(), dask.array.from_array(rows, chunks=(100, 3)))
+    np.testing.assert_allclose(
+        fitted.score_samples(rows), odkit.Mahalanobis().fit(rows).score_samples(rows), rtol=1e-9, atol=1e-9
+    )
+    with pytest.raises(ValueError, match=r"not fitted yet, after 50 rows .* all rows are equal"):
+        on_dask.fit(odkit.Mahalanobis(), dask.array.from_array(np.ones((50, 3)), chunks=(20, 3)))

@@ -5,11 +5,14 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from sklearn.covariance import LedoitWolf
+from sklearn.exceptions import NotFittedError
 from sklearn.metrics import roc_auc_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from odkit import Mahalanobis, anomaly_score
+from odkit.kernels.cpu import mcd_factors
 from tests import naive
 from tests.devices import TWINS
 
@@ -171,13 +174,17 @@ def test_a_prequential_threshold_follows_a_drift(X):
 
 def test_merge_refuses_other_models(X):
     one = Mahalanobis().fit(X)
-    with pytest.raises(ValueError, match="shrinkage is 'auto' here and 'oas' in the other"):
+    with pytest.raises(ValueError, match="shrinkage is 'ledoit_wolf' here and 'oas' in the other"):
         one.merge(Mahalanobis(shrinkage="oas").fit(X))
     with pytest.raises(ValueError, match=r"subspace is None here and \('pca', 0\.9\) in the other"):
         Mahalanobis(shrinkage="oas").fit(X).merge(Mahalanobis(shrinkage="oas", subspace=("pca", 0.9)).fit(X))
     with pytest.raises(ValueError, match=r"threshold == 'prequential' is False here and True"):
         one.merge(Mahalanobis(threshold="prequential").fit(X))
-    one.merge(Mahalanobis(fpr=0.2, contamination=0.3, random_state=1).fit(X))
+    with pytest.raises(ValueError, match="robust is None here and 'mcd' in the other"):
+        one.merge(Mahalanobis(robust="mcd").fit(X))
+    with pytest.raises(ValueError, match="the other does not add up: threshold='split' holds rows out"):
+        one.merge(Mahalanobis(threshold="split", fpr=0.1).fit(X))
+    one.merge(Mahalanobis(shrinkage="ledoit_wolf", fpr=0.2, contamination=0.3, random_state=1).fit(X))
     assert one.n_samples_seen_ == 600
 
 
@@ -276,8 +283,9 @@ def test_robust_golden_and_reweighting():
         detector = Mahalanobis(robust="mcd").fit(X)
     np.testing.assert_array_equal(np.flatnonzero(~detector.support_), [10, 11])
     np.testing.assert_allclose(detector.location_, [0.127085667734, 0.064243250752], rtol=1e-10)
-    assert anomaly_score(detector, X)[10] ** 2 == pytest.approx(155.4101515, rel=1e-8)
-    assert detector.offset_ == pytest.approx(-np.sqrt(-2 * np.log(0.01)))  # chi-square with 2 degrees of freedom
+    factor = mcd_factors.small_sample_factor(2, detector.degrees_)  # the specification's numbers are without it
+    assert anomaly_score(detector, X)[10] ** 2 * factor == pytest.approx(155.4101515, rel=1e-8)
+    assert detector.offset_ == -np.sqrt(mcd_factors.distance_quantile(2, detector.degrees_, 0.01) / factor)
     assert detector.shrinkage_ == 0
 
 
@@ -311,6 +319,98 @@ def test_robust_needs_all_rows_and_rows_that_differ(dirty):
     assert np.isfinite(Mahalanobis(robust=("mcd", 0.05)).fit(coarse).score_samples(coarse)).all()
     wide = Mahalanobis(robust="mcd", support_fraction=0.75, subspace=("pca", 0.9), shrinkage="ledoit_wolf").fit(X)
     assert np.isinf(wide.weights_).any() or wide.n_directions_ == 4
+
+
+@pytest.mark.parametrize(("n", "d", "support_fraction"), [(100, 2, None), (200, 10, None), (100, 10, 0.75)])
+def test_a_robust_threshold_keeps_its_rate_where_it_does_not_warn(n, d, support_fraction):
+    """Plain chi-square flags 2.9, 4.2 and 8 % of new normal rows; 16 fits, and what the formula is good for."""
+    rates = []
+    for seed in range(16):
+        rng = np.random.default_rng([13, seed])
+        detector = Mahalanobis(robust="mcd", support_fraction=support_fraction).fit(rng.normal(size=(n, d)))
+        rates.append((detector.predict(rng.normal(size=(1000, d))) == -1).mean())
+    assert 0.002 < np.mean(rates) < 0.02
+
+
+def test_robust_warns_of_few_rows_and_ridges_keep_chi_square(dirty):
+    X, _ = dirty
+    with pytest.warns(UserWarning, match="39 rows are too few for threshold='chi2' .* needs 40: .*threshold='split'"):
+        Mahalanobis(robust="mcd").fit(X[50:89])
+    with pytest.warns(UserWarning, match="199 rows are too few for threshold='chi2' .* needs 200"):
+        ridged = Mahalanobis(robust=("mcd", 0.05)).fit(X[:199])
+    assert ridged.degrees_ is None
+    assert ridged.offset_ == pytest.approx(-np.sqrt(scipy.stats.chi2(4).isf(0.01)))
+
+
+def test_equal_rows_under_a_robust_fit_are_named():
+    rng = np.random.default_rng(14)
+    X = rng.normal(size=(1000, 12))
+    X[:550] = 0
+    with pytest.raises(ValueError, match="the 550 of n_samples=1000 rows that the estimate rests on are all equal"):
+        Mahalanobis(robust=("mcd", 0.05), contamination=0.1).fit(X)
+
+
+@pytest.mark.parametrize("device", [None, "torch"])
+@pytest.mark.parametrize("params", [{"robust": "mcd"}, {"shrinkage": "empirical"}, {"shrinkage": 0.0}], ids=str)
+@pytest.mark.filterwarnings("ignore:.*is not shrunk")
+def test_explanations_are_not_rounding_on_a_floor(X, params, device):
+    """A copy of a column takes a direction without spread: it halves the column's shares and leaves the others."""
+    if device:
+        pytest.importorskip("torch")
+    plain, copied = X[:, :3], X[:, [0, 1, 2, 0]]
+    detector, without = Mahalanobis(device=device, **params).fit(copied), Mahalanobis(**params).fit(plain)
+    shares = detector.explain(copied)
+    np.testing.assert_allclose(shares.sum(axis=1), anomaly_score(detector, copied) ** 2, atol=1e-10)
+    np.testing.assert_allclose(shares[:, 1:3], without.explain(plain)[:, 1:], atol=1e-10)
+    parts = detector.explain(copied, kind="conditional")[:, 1:3]
+    np.testing.assert_allclose(parts, without.explain(plain, kind="conditional")[:, 1:], atol=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:.*rank 1 over 5 columns is not shrunk")
+def test_a_stream_waits_for_rows_that_differ(X):
+    detector = Mahalanobis(fpr=0.1)
+    for rows, reason in ((X[:1], "after 1 row .* two rows or more"), (X[[0, 0]], "after 3 rows .* all rows are equal")):
+        with pytest.raises(NotFittedError, match=reason):
+            detector.partial_fit(rows).score_samples(X)
+    whole = Mahalanobis(fpr=0.1).fit(np.vstack([X[[0, 0]], X]))
+    assert detector.partial_fit(X[1:]).offset_ == pytest.approx(whole.offset_, rel=1e-9)
+    one, two = (Mahalanobis(fpr=0.4, threshold="prequential").partial_fit(X[[i]]) for i in (0, 1))
+    assert one.merge(two).n_samples_seen_ == 2
+    assert np.isfinite(one.offset_)
+    with pytest.raises(ValueError, match="n_samples=1 was given"):
+        Mahalanobis().fit(X[:1])
+
+
+def test_a_block_that_fails_changes_nothing(X):
+    detector = Mahalanobis(fpr=0.1).fit(X)
+    before = dict(vars(detector))
+    with pytest.raises(ValueError, match="fourth powers"):
+        detector.partial_fit(X * 1e200)
+    assert vars(detector) == before
+    assert np.isinf(detector.explain(np.full((1, 5), 1e200))).all()
+
+
+def test_warnings_say_what_helps_and_point_at_the_caller(X):
+    rows = np.random.default_rng(15).normal(size=(5000, 2))
+    with pytest.warns(UserWarning, match="No number of further rows helps, .* n_calibration=9999") as caught:
+        Mahalanobis(fpr=1e-4, random_state=0).partial_fit(rows)
+    assert caught[0].filename == __file__
+    with pytest.warns(UserWarning, match="Raise fpr or n_calibration, to 99"):
+        Mahalanobis(threshold="prequential", n_calibration=50).fit(X)
+
+
+def test_rows_alone_in_a_direction_are_kept_out_of_a_gamma_law(X):
+    rare = np.column_stack([X, np.zeros(300)])
+    rare[7, 5] = 1
+    with pytest.warns(UserWarning, match="1 of 300 rows are alone in a direction"):
+        detector = Mahalanobis(threshold="gamma", shrinkage="empirical").fit(rare)
+    assert 2 < -detector.offset_ < 6
+
+
+def test_two_rows_do_not_flag_each_other(X):
+    with pytest.warns(UserWarning, match="2 rows are too few"):
+        detector = Mahalanobis(shrinkage="diag").fit(X[:2])
+    np.testing.assert_array_equal(detector.predict(X[:2]), 1)
 
 
 def test_l2_normalisation_looks_at_directions_only(X):

@@ -121,6 +121,15 @@ def test_files_without_rows(frame, tmp_path):
         blockwise.fit(Source([tmp_path / "x.parquet"]), Mahalanobis())
 
 
+def test_a_first_file_of_one_row_waits_for_the_others(frame, tmp_path):
+    for name, rows in (("a.csv", frame[:1]), ("b.csv", frame[1:300])):
+        rows.to_csv(tmp_path / name, index=False)
+    fitted = blockwise.fit(Source([tmp_path / "a.csv", tmp_path / "b.csv"]), Mahalanobis())
+    assert fitted.detector.n_samples_seen_ == 300
+    with pytest.raises(ValueError, match="not fitted yet, after 1 row in partial_fit"):
+        blockwise.fit(Source([tmp_path / "a.csv"]), Mahalanobis())
+
+
 def test_size_decides(files):
     assert not blockwise.too_large(Source(files))
     assert blockwise.too_large(Source(files), "100kB")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.covariance import MinCovDet
 
-from odkit.kernels.cpu import mcd
+from odkit.kernels.cpu import mcd, mcd_factors
 from odkit.kernels.cpu.mcd_starts import median_and_spread
 from odkit.kernels.cpu.mcd_steps import Search
 from tests import naive
@@ -47,10 +47,10 @@ def test_golden_twelve_rows():
     best = mcd.mcd(X, 8)
     np.testing.assert_array_equal(np.sort(best.rows) + 1, [2, 3, 4, 5, 6, 8, 9, 10])
     assert np.exp(best.logdet) == pytest.approx(0.392588509908, rel=1e-11)
-    rows, support = mcd.robust_rows(X)
+    rows, support, degrees = mcd.robust_rows(X)
     np.testing.assert_array_equal(np.flatnonzero(support) + 1, range(1, 11))
     np.testing.assert_allclose(rows.mean(axis=0), [0.127085667734, 0.064243250752], rtol=1e-10)
-    covariance = np.cov(rows.T, bias=True)
+    covariance = np.cov(rows.T, bias=True) / mcd_factors.small_sample_factor(2, degrees)  # which it is without
     np.testing.assert_allclose(covariance[[0, 0, 1], [0, 1, 1]], [1.384987295751, -0.782774891686, 1.098746490024])
     assert naive.mahalanobis_sq(X[10:11], rows.mean(axis=0), covariance)[0] == pytest.approx(155.4101515)
 
@@ -100,7 +100,7 @@ def test_four_in_ten_outliers_are_left_out(n, d, kind):
     u = np.ones(d) / np.sqrt(d)
     X[:k] = {"shift": X[:k] + 14 * u, "far": X[:k] + 1e7 * u, "cluster": X[:k] + 40 * u, "radial": 30 * X[:k]}[kind]
     X = X @ rng.normal(size=(d, d))
-    _, support = mcd.robust_rows(X)
+    _, support, _ = mcd.robust_rows(X)
     assert support[:k].mean() < 0.02
     assert support[k:].mean() > 0.85
 
@@ -108,7 +108,7 @@ def test_four_in_ten_outliers_are_left_out(n, d, kind):
 def test_normal_rows_give_their_covariance():
     rng = np.random.default_rng(3)
     mixing = rng.normal(size=(4, 4))
-    rows, support = mcd.robust_rows(rng.normal(size=(20_000, 4)) @ mixing)
+    rows, support, _ = mcd.robust_rows(rng.normal(size=(20_000, 4)) @ mixing)
     np.testing.assert_allclose(np.cov(rows.T), mixing.T @ mixing, atol=0.05 * np.abs(mixing.T @ mixing).max())
     assert support.mean() == pytest.approx(0.975, abs=0.006)
 
@@ -119,8 +119,77 @@ def test_consistency_factor_by_integration(share, d):
     """Variance of one coordinate of normal rows within the ball of the given probability: E[r^2 | r^2 < q] / d."""
     law = scipy.stats.chi2(d)
     inside = law.expect(lambda r: r, lb=0, ub=law.ppf(share)) / share / d
-    assert mcd.consistency_factor(share, d) == pytest.approx(1 / inside, rel=1e-6)
-    assert mcd.consistency_factor(1.0, d) == 1
+    assert mcd_factors.consistency_factor(share, d) == pytest.approx(1 / inside, rel=1e-6)
+    assert mcd_factors.consistency_factor(1.0, d) == 1
+
+
+@pytest.mark.parametrize("d", [1, 4])
+def test_distances_from_few_rows_follow_hotelling(d):
+    rng, n = np.random.default_rng(10), 30
+    squares = []
+    for _ in range(2000):
+        X, new = rng.normal(size=(n, d)), rng.normal(size=d)
+        squares.append(naive.mahalanobis_sq(new[None], X.mean(axis=0), np.cov(X.T, bias=True).reshape(d, d))[0])
+    for fpr in (0.5, 0.1, 0.01):
+        found = np.mean(np.array(squares) > mcd_factors.distance_quantile(d, n, fpr))
+        assert found == pytest.approx(fpr, abs=4 * np.sqrt(fpr / 2000))
+    assert mcd_factors.distance_quantile(d, 1e7, 0.01) == pytest.approx(scipy.stats.chi2(d).isf(0.01), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "share", "factor"), [(100, 2, 0.75, 1.10), (100, 5, 0.9, 1.07), (400, 10, 0.5, 1.065)]
+)
+def test_the_small_sample_factor_is_about_that_of_the_determinant(n, d, share, factor):
+    """`factor`: one over the mean d-th root of the determinant of simulated reweighted estimates, as Pison et al."""
+    found = mcd_factors.small_sample_factor(d, mcd_factors.degrees_of_freedom(n, d, share))
+    assert found == pytest.approx(factor, abs=0.05)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.75, 0.975])
+@pytest.mark.parametrize("d", [1, 10, 200])
+def test_many_rows_need_no_factor(d, share):
+    degrees = mcd_factors.degrees_of_freedom(10**7, d, share)
+    assert d < degrees
+    assert mcd_factors.small_sample_factor(d, degrees) == pytest.approx(1, abs=1e-3)
+
+
+def _zeroed(rng):
+    A = rng.normal(size=(200, 6))
+    A[rng.random(200) < 0.4] = 0
+    return A
+
+
+def _repeated(rng):
+    A = rng.normal(size=(200, 6))
+    A[:66] = A[0]
+    return A
+
+
+def _far(rng):
+    B = rng.normal(size=(200, 3))
+    B[:50] *= 1e8
+    return B @ rng.normal(size=(3, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "seed", "ridge"),
+    [(_zeroed, 42, 0.0), (_repeated, 9, 0.0), (_far, 18, 0.05), (_far, 20, 0.05), (_far, 18, 0.0), (_far, 20, 0.0)],
+)
+def test_matrices_at_the_edge_of_float64_are_no_end(make, seed, ridge):
+    X = make(np.random.default_rng(seed))
+    rows, support, _ = mcd.robust_rows(X, ridge=ridge)
+    assert np.isfinite(rows).all()
+    assert support.sum() > 80
+    if make is _far:
+        assert not support[:50].any()
+
+
+def test_rows_too_far_apart_for_a_ridge_are_named():
+    X = np.random.default_rng(12).normal(size=(60, 3))
+    X[:, :2] += 1e9 * X[:, 2:]
+    with pytest.raises(ValueError, match=r"rows some are so far away \(column [01]: .*lower support_fraction") as error:
+        mcd.mcd(X, 31, ridge=1e-6)
+    assert not isinstance(error.value, mcd.DegenerateError)
 
 
 def test_rows_on_a_hyperplane_are_no_answer():
@@ -131,7 +200,7 @@ def test_rows_on_a_hyperplane_are_no_answer():
         mcd.robust_rows(X)
     normal = error.value.normal / median_and_spread(X)[1]
     np.testing.assert_allclose(normal / normal[3], [0, -1, 1, 1], atol=1e-6)
-    rows, support = mcd.robust_rows(X, ridge=0.05)
+    rows, support, _ = mcd.robust_rows(X, ridge=0.05)
     assert np.isfinite(rows).all()
     assert support.sum() > 100
 
@@ -161,9 +230,9 @@ def test_half_of_the_rows_on_a_hyperplane_is_not_too_many():
 
 def test_constant_and_duplicated_columns_are_left_out_of_the_search():
     X = contaminated(7, 120, 3)
-    _, expected = mcd.robust_rows(X)
+    _, expected, _ = mcd.robust_rows(X)
     wide = np.column_stack([X, np.full(120, 0.1), X[:, 1], X[:, 0] + 1e-3 * X[:, 2]])
-    rows, support = mcd.robust_rows(wide)
+    rows, support, _ = mcd.robust_rows(wide)
     np.testing.assert_array_equal(support, expected)
     np.testing.assert_allclose(rows[:, 3], 0.1, rtol=1e-12)
 
@@ -172,7 +241,7 @@ def test_a_third_of_outliers_in_mixed_columns_is_left_out():
     rng = np.random.default_rng(17)  # the starts along rotated columns miss these
     X = rng.normal(size=(20_000, 30))
     X[:6000] += 12 / np.sqrt(30)
-    _, support = mcd.robust_rows(X @ rng.normal(size=(30, 30)))
+    _, support, _ = mcd.robust_rows(X @ rng.normal(size=(30, 30)))
     assert not support[:6000].any()
     assert support[6000:].mean() > 0.95
 
@@ -187,7 +256,7 @@ def test_too_few_rows_are_named():
         mcd.robust_rows(np.ones((9, 2)))
     with pytest.warns(UserWarning, match="20 rows in 5 independent columns, fewer than 5 for each"):
         mcd.robust_rows(rng.normal(size=(20, 5)))
-    rows, _ = mcd.robust_rows(rng.normal(size=(9, 20)), ridge=0.1)  # fewer rows than columns
+    rows, _, _ = mcd.robust_rows(rng.normal(size=(9, 20)), ridge=0.1)  # fewer rows than columns
     assert rows.shape[1] == 20
 
 

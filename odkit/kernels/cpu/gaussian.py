@@ -19,6 +19,7 @@ __all__ = ["lowrank_distance", "mahalanobis_sq", "precision_product", "row_spect
 
 BLOCK_CELLS = 1 << 16  # float64 numbers of a centred block: half of a one-megabyte L2 cache
 MIN_ROWS = 11 * ROWS
+ROUNDING = 16 * np.finfo(np.float64).eps  # length of a residual that is nothing, in units of its row's
 TRIANGULAR = 64  # columns from which leaving out half of a product pays for a call each block
 
 
@@ -76,9 +77,13 @@ def lowrank_distance(
 def precision_product(
     X: NDArray, location: NDArray, components: NDArray | None, weights: NDArray, floor: float
 ) -> NDArray[np.float64]:
-    """V'(V z / w) + (z - V'V z) / f for each z = x - location: the precision matrix times z, shape (n, d)."""
+    """V'(V z / w) + (z - V'V z) / f for each z = x - location: the precision matrix times z, shape (n, d).
+
+    Projected once, the residual keeps rounding along the components, which a small f would blow up to numbers that look
+    like reasons: it is projected twice, and 0 where it is no longer than the rounding of z.
+    """
     out = np.empty(X.shape)
-    with one_thread():
+    with one_thread(), np.errstate(over="ignore"):
         for rows, Z in _centred_blocks(X, location):
             if components is None:
                 np.divide(Z, weights, out=out[rows])
@@ -86,7 +91,10 @@ def precision_product(
             P = row_product(Z, components.T)
             out[rows] = row_product(P / weights, components)
             if np.isfinite(floor):
-                out[rows] += (Z - row_product(P, components)) / floor
+                residual = Z - row_product(P, components)
+                residual -= row_product(row_product(residual, components.T), components)
+                kept = np.vecdot(residual, residual) > ROUNDING**2 * np.vecdot(Z, Z)
+                out[rows] += np.where(kept[:, None], residual, 0.0) / floor
     return out
 
 

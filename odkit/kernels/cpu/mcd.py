@@ -5,20 +5,22 @@ Robust starts (`mcd_starts`) are followed by concentration steps (`mcd_steps`), 
 Inputs are float64 (n, d) and are not written to; equal rows in equal order give equal answers.
 """
 
-import warnings
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtr, chdtri
+from scipy.special import chdtri
 
+from odkit.kernels import cautions
 from odkit.kernels.cpu.blas import one_thread
 from odkit.kernels.cpu.gaussian import mahalanobis_sq
+from odkit.kernels.cpu.mcd_factors import consistency_factor, degrees_of_freedom, small_sample_factor
 from odkit.kernels.cpu.mcd_starts import median_and_spread, promising
-from odkit.kernels.cpu.mcd_steps import Search, Subset, by_logdet, inverse_triangle
+from odkit.kernels.cpu.mcd_steps import Search, Subset, by_logdet
 from odkit.kernels.cpu.moments import SMALL
 
-__all__ = ["DegenerateError", "consistency_factor", "default_size", "mcd", "robust_rows"]
+__all__ = ["DegenerateError", "Robust", "default_size", "mcd", "robust_rows"]
 
 
 class DegenerateError(ValueError):
@@ -40,28 +42,21 @@ def default_size(n: int, d: int) -> int:
     return (n + d + 2) // 2
 
 
-def consistency_factor(share: float, d: int) -> float:
-    """What the covariance of the innermost `share` of d-variate normal rows is multiplied by to be that of all rows.
+class Robust(NamedTuple):
+    """Rows whose mean and covariance are the estimate, which rows of X they are, and its degrees of freedom."""
 
-    share / P(chi2_{d+2} <= q) with q the `share` quantile of chi2_d.
-    """
-    return 1.0 if share >= 1 else share / float(chdtr(d + 2, chdtri(d, 1 - share)))
+    rows: NDArray[np.float64]  # (n_support, d)
+    support: NDArray[np.bool_]  # (n,)
+    degrees: float | None  # None: under a ridge they depend on the rows
 
 
-def robust_rows(
-    X: NDArray, support_fraction: float | None = None, ridge: float = 0.0
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Rows whose mean and covariance are the reweighted estimate, and which rows of X they are.
+def robust_rows(X: NDArray, support_fraction: float | None = None, ridge: float = 0.0) -> Robust:
+    """The reweighted estimate.
 
     Rows in the 97.5 % ellipsoid of the minimum covariance determinant of h = int(support_fraction n) rows (None: of
-    `default_size`), spread about their mean by the root of the consistency factor. Directions in which no row differs
-    from another (constant columns, duplicates) are left out of the search; `ridge` is in units of the squared spreads
-    (median absolute deviations) of the columns.
-
-    Returns
-    -------
-    rows : ndarray of shape (n_support, d)
-    support : boolean ndarray of shape (n,)
+    `default_size`), spread about their mean by the root of the consistency factor and, without a ridge, of the
+    small-sample factor. Directions in which no row differs from another (constant columns, duplicates) are left out of
+    the search; `ridge` is in units of the squared spreads (median absolute deviations) of the columns.
 
     Raises
     ------
@@ -85,9 +80,8 @@ def robust_rows(
             "support_fraction"
         )
     if n < 5 * r and not ridge:
-        warnings.warn(
-            f"minimum covariance determinant: {n} rows in {r} independent columns, fewer than 5 for each, are noisy",
-            stacklevel=2,
+        cautions.warn(
+            f"minimum covariance determinant: {n} rows in {r} independent columns, fewer than 5 for each, are noisy"
         )
     if not ridge:
         _check_ties(X, h)
@@ -95,12 +89,21 @@ def robust_rows(
         best = mcd(Z, h, ridge)
     except DegenerateError as error:
         raise DegenerateError(basis @ error.normal) from None
-    squares = mahalanobis_sq(Z, best.location, inverse_triangle(best.covariance))
+    assert best.triangle is not None  # or mcd would have raised
+    squares = mahalanobis_sq(Z, best.location, best.triangle)
     support = squares < chdtri(r, 0.025) * consistency_factor(h / n, r)
     if ridge:
         support[best.rows] = True
+    if (X[support] == X[best.rows[0]]).all():
+        raise ValueError(
+            f"minimum covariance determinant: the {support.sum()} of n_samples={n} rows that the estimate rests on are "
+            "all equal, so that no direction has a spread to measure distances by, with a ridge or without. Raise "
+            "support_fraction above their share, drop columns in which most values are equal, or use robust=None"
+        )
     location = X[support].mean(axis=0)
-    return location + np.sqrt(consistency_factor(0.975, r)) * (X[support] - location), support
+    degrees = None if ridge else degrees_of_freedom(n, r, h / n)
+    factor = consistency_factor(0.975, r) * (1.0 if degrees is None else small_sample_factor(r, degrees))
+    return Robust(location + np.sqrt(factor) * (X[support] - location), support, degrees)
 
 
 def mcd(X: NDArray, h: int, ridge: float = 0.0) -> Subset:
@@ -114,6 +117,8 @@ def mcd(X: NDArray, h: int, ridge: float = 0.0) -> Subset:
     ------
     DegenerateError
         If h rows lie on a hyperplane and ridge is 0.
+    ValueError
+        If rows are too far apart for float64, wherever the search led.
     """
     d, search = X.shape[1], Search(X, h, ridge)
     if d == 1:
@@ -121,8 +126,15 @@ def mcd(X: NDArray, h: int, ridge: float = 0.0) -> Subset:
     else:
         with one_thread() if d <= SMALL else nullcontext():
             best = min((search.descend(start) for start in promising(search)), key=by_logdet)
-    if np.isinf(best.logdet):
+    if best.logdet == -np.inf:
         raise DegenerateError(np.linalg.eigh(best.covariance)[1][:, 0])
+    if best.triangle is None:
+        widest = int(np.argmax(best.covariance.diagonal()))
+        raise ValueError(
+            f"minimum covariance determinant: among any {h} of n_samples={len(X)} rows some are so far away (column "
+            f"{widest}: {np.sqrt(best.covariance[widest, widest]):.0e} median absolute deviations) that rounding hides "
+            "the others. Drop such rows, lower support_fraction, or rescale columns whose values are equal in most rows"
+        )
     return best
 
 

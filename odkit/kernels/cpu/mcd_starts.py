@@ -21,8 +21,9 @@ NORMAL_MAD = 0.6744897501960817  # median absolute deviation of a unit normal
 
 
 def promising(search: Search) -> list[Subset]:
-    """Where to start from: the ends of a search in a sample of many rows, else robust starts and the best of random
-    ones, which among few rows lead lower now and then.
+    """Where to start from: the ends of a search in a sample of many rows, else robust starts and random ones, which
+    among few rows lead lower now and then: the best of d + 1 rows each, clean by luck, and of h rows each, which lie
+    in the middle of mixed columns.
     """
     n, d = search.X.shape
     m = max(SAMPLE_ROWS, 10 * d)
@@ -34,9 +35,10 @@ def promising(search: Search) -> list[Subset]:
         if proper:
             return proper[: max(2, FOLLOWED_ROWS // n)]
     n_random = min(max(RANDOM_ROWS // n, 20), 300)
-    random = [search.estimate(rng.choice(n, min(d + 1, n), replace=False)) for _ in range(n_random)]
-    ahead = sorted((search.step(search.step(start)) for start in random if np.isfinite(start.logdet)), key=by_logdet)
-    return [*_robust_starts(search), *ahead[: n_random // 5]]
+    few = [search.estimate(rng.choice(n, min(d + 1, n), replace=False)) for _ in range(n_random)]
+    ahead = sorted((search.step(search.step(start)) for start in few if np.isfinite(start.logdet)), key=by_logdet)
+    halves = [search.estimate(rng.choice(n, search.h, replace=False)) for _ in range(n_random // 5)]
+    return [*_robust_starts(search), *ahead[: n_random // 5], *halves]
 
 
 def _robust_starts(search: Search) -> Iterator[Subset]:

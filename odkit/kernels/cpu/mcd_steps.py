@@ -17,19 +17,22 @@ __all__ = ["Search", "Subset", "by_logdet", "inverse_triangle"]
 
 OVERSHOOT = 2.0  # in units of the last move
 STEPS = 100
-FLAT = 1e-12  # share of a column's variance that the columns before it leave unexplained, taken for 0
-FAR = 1e12  # variance in a subset, in squared median deviations
+FLAT = 1e-12  # share of a column's variance that the columns after it leave unexplained, taken for 0
+FAR = 1e8  # variance in a subset, in squared median deviations, beside which FLAT of it is no hyperplane
 
 
 class Subset(NamedTuple):
-    """h rows, their mean and covariance (divisor h), and its log-determinant: -inf if they lie on a hyperplane, inf if
-    that cannot be told beside rows that are too far away.
+    """h rows, their mean and covariance (divisor h), its log-determinant, and upper triangle R with R'R its inverse.
+
+    Without a triangle the log-determinant is -inf, the rows lie on a hyperplane, or inf: that cannot be told beside
+    rows that are too far away, or a ridge says that they do not.
     """
 
     rows: NDArray[np.intp]
     location: NDArray[np.float64]
     covariance: NDArray[np.float64]
     logdet: float
+    triangle: NDArray[np.float64] | None
 
 
 class Search:
@@ -54,9 +57,9 @@ class Search:
 
     def step(self, estimate: Subset) -> Subset:
         """The h rows nearest to an estimate. Their determinant is no larger than its own, if that is of h rows too."""
-        if np.isinf(estimate.logdet):
+        if estimate.triangle is None:
             return estimate
-        squares = mahalanobis_sq(self.X, estimate.location, inverse_triangle(estimate.covariance))
+        squares = mahalanobis_sq(self.X, estimate.location, estimate.triangle)
         return self.estimate(np.argpartition(squares, self.h - 1)[: self.h])
 
     def estimate(self, rows: NDArray) -> Subset:
@@ -65,11 +68,12 @@ class Search:
         chosen -= location
         covariance = chosen.T @ chosen * ((1 - self.ridge) / len(rows))
         covariance.flat[:: len(covariance) + 1] += self.ridge
-        if _is_proper(covariance):
+        triangle = inverse_triangle(covariance)
+        if triangle is not None:
             logdet = float(np.linalg.slogdet(covariance)[1])
-        else:  # next to a spread of a million, rounding looks like a hyperplane too
-            logdet = -np.inf if covariance.diagonal().max() < FAR else np.inf
-        return Subset(rows, location, covariance, logdet)
+        else:  # next to a spread of a million, rounding looks like a hyperplane too; under a ridge nothing else does
+            logdet = np.inf if self.ridge or covariance.diagonal().max() >= FAR else -np.inf
+        return Subset(rows, location, covariance, logdet, triangle)
 
 
 def by_logdet(subset: Subset) -> float:
@@ -80,18 +84,20 @@ def _overshoot(last: Subset, new: Subset) -> Subset | None:
     """The estimate that lies beyond the new one as seen from the last; None if that is no covariance."""
     location = new.location + OVERSHOOT * (new.location - last.location)
     covariance = new.covariance + OVERSHOOT * (new.covariance - last.covariance)
-    return Subset(new.rows, location, covariance, new.logdet) if _is_proper(covariance) else None
+    triangle = inverse_triangle(covariance)
+    return None if triangle is None else Subset(new.rows, location, covariance, new.logdet, triangle)
 
 
-def _is_proper(covariance: NDArray) -> bool:
+def inverse_triangle(covariance: NDArray) -> NDArray[np.float64] | None:
+    """Upper triangle R with R'R the inverse: the inverted Cholesky factor of the columns in reverse order.
+
+    None where a column leaves next to nothing of its variance unexplained by those after it.
+    """
+    backwards = covariance[::-1, ::-1]
     try:
-        pivots = np.linalg.cholesky(covariance).diagonal() ** 2
+        lower = np.linalg.cholesky(backwards)
     except np.linalg.LinAlgError:
-        return False
-    return bool((pivots > FLAT * covariance.diagonal()).all())
-
-
-def inverse_triangle(covariance: NDArray) -> NDArray[np.float64]:
-    """Upper triangle R with R'R the inverse: the inverted Cholesky factor of the columns in reverse order."""
-    lower = scipy.linalg.lapack.dtrtri(np.linalg.cholesky(covariance[::-1, ::-1]), lower=1)[0]
-    return np.asfortranarray(lower[::-1, ::-1])
+        return None
+    if not (lower.diagonal() ** 2 > FLAT * backwards.diagonal()).all():
+        return None
+    return np.asfortranarray(scipy.linalg.lapack.dtrtri(lower, lower=1)[0][::-1, ::-1])

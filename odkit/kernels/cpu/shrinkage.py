@@ -22,6 +22,7 @@ __all__ = [
     "whitener",
 ]
 
+ROUNDING = 16 * np.finfo(np.float64).eps  # share of a column outside the components that is none
 UNDERFLOW = 1e-12  # floor of an empirical covariance, in units of the mean variance
 
 
@@ -132,7 +133,9 @@ def precision_diagonal(components: NDArray | None, weights: NDArray, floor: floa
     if components is None:
         return 1 / weights
     squares = components**2
-    return (1 / weights) @ squares + np.maximum(1 - squares.sum(axis=0), 0.0) / floor
+    left = 1 - squares.sum(axis=0)
+    left[left < ROUNDING] = 0.0  # a column that the components span; a small f would make it look like one they do not
+    return (1 / weights) @ squares + left / floor
 
 
 def leave_one_out_weights(eigenvalues: NDArray, weights: NDArray, delta: float, n: int) -> NDArray[np.float64]:
@@ -154,8 +157,11 @@ def leave_one_out(distance_sq: NDArray, delta: float, n: int) -> NDArray[np.floa
 def leave_one_out_columns(X: NDArray, location: NDArray, variances: NDArray, n: int) -> NDArray[np.float64]:
     """The same for a diagonal covariance: one-column formula with delta = 0, summed over the columns.
 
-    A column that is constant without the row drops out, as it does from a fit; a variance of inf is ignored.
+    A column that is constant without the row drops out, as it does from a fit; a variance of inf is ignored. A row
+    without which every column is constant is not near the others but far: it gets the underflow floor, as above.
     """
     h = (X - location) ** 2 / (variances * (n / (n - 1)))
     left = 1 - h * (n / (n - 1) ** 2)
-    return np.divide((n / (n - 1)) ** 2 * h, left, out=np.zeros(h.shape), where=left > UNDERFLOW).sum(axis=1)
+    varies = (left > UNDERFLOW) & np.isfinite(variances)
+    varies |= ~varies.any(axis=1, keepdims=True)
+    return np.divide((n / (n - 1)) ** 2 * h, np.maximum(left, UNDERFLOW), out=np.zeros(h.shape), where=varies).sum(1)

@@ -7,6 +7,7 @@ import torch
 __all__ = ["lowrank_distance", "mahalanobis_sq", "precision_product", "row_spectrum", "scatter_spectrum"]
 
 BLOCK_CELLS = 1 << 25  # float64 numbers of a centred block: 256 MiB
+ROUNDING = 16 * torch.finfo(torch.float64).eps  # length of a residual that is nothing, in units of its row's
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -50,7 +51,7 @@ def lowrank_distance(
 def precision_product(
     X: torch.Tensor, location: torch.Tensor, components: torch.Tensor | None, weights: torch.Tensor, floor: float
 ) -> torch.Tensor:
-    """V'(V z / w) + (z - V'V z) / f for each z = x - location."""
+    """V'(V z / w) + (z - V'V z) / f for each z = x - location; the residual is projected twice, 0 below rounding."""
     out = []
     for z in _centred_blocks(X, location):
         if components is None:
@@ -58,7 +59,12 @@ def precision_product(
             continue
         p = z @ components.T
         product = (p / weights) @ components
-        out.append(product if floor == float("inf") else product + (z - p @ components) / floor)
+        if floor != float("inf"):
+            residual = z - p @ components
+            residual = residual - (residual @ components.T) @ components
+            kept = residual.square().sum(dim=1) > ROUNDING**2 * z.square().sum(dim=1)
+            product = product + torch.where(kept[:, None], residual, 0.0) / floor
+        out.append(product)
     return torch.cat(out)
 
 

@@ -149,9 +149,8 @@ def crossovers(n: int = 100_000, d: int = 50) -> None:
         times = interleaved({"numpy": numpy_form, "numba": numba_form}, 3, time.process_time)
         slow, fast = (np.median(times[name]) / Q.size for name in ("numpy", "numba"))
         pays = loading / max(slow - fast, 1e-12) / 1e6
-        print(
-            f"  {m:>7} rows x {d}: numpy {1e9 * slow:.1f}, numba {1e9 * fast:.1f} ns a cell, which pays from {pays:.1f} M"
-        )
+        times_of_one = f"numpy {1e9 * slow:.1f}, numba {1e9 * fast:.1f} ns a cell"
+        print(f"  {m:>7} rows x {d}: {times_of_one}; loading pays from {pays:.1f} M cells")
     print(f"  (NUMPY_CELLS {sizes.NUMPY_CELLS / 1e6:.1f} M: in wall time loading takes longer than its CPU)")
     ecdf.compiled = compiled
     Q, least = rng.standard_normal((400_000, d)), chunks.LEAST_ROWS

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odkit.kernels.cpu import ranks, staircase, tail_table
+from odkit.kernels.cpu import ranks, staircase, staircase_keys, tail_table
 
 DRAWS = {
     "lognormal": lambda n, rng: rng.lognormal(size=n),
@@ -77,10 +77,10 @@ def test_packed_keys_come_back_to_the_bit(dtype):
         edges = np.array([-np.finfo(dtype).max, -1e-45, -0.0, np.finfo(dtype).max]).astype(dtype)
     near = (1 + np.arange(1000) * np.finfo(dtype).eps).astype(dtype)  # a run that one byte cannot count
     keys = np.concatenate([wild, edges, near])
-    fields = staircase._packed(keys)
+    fields = staircase_keys.packed(keys)
     none = np.zeros(0)
     packed = staircase.Staircase(0.1, dtype == np.float32, none, none, none, **fields, rises=none, levels=none)
-    back = staircase._unpacked(packed)
+    back = staircase_keys.unpacked(packed)
     assert back.dtype == dtype
     np.testing.assert_array_equal(back.view(np.uint8), keys.view(np.uint8))
     assert 255 in fields["runs"]

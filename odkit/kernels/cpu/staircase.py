@@ -13,8 +13,7 @@ Most of a model is its staircases, so they are kept small:
 - levels stand on the rungs of a ladder that follows from n and eps alone (quarters at either end, then steps of
   eps / 64), and one byte says how many rungs a step rises. A level between two rungs, such as the exact count behind a
   common value, and a rise of 255 rungs or more are kept as they are;
-- a float64 key loses its lower 32 or 16 bits where the step is nearly as good at the place that it moves to;
-- keys ascend, so that many in a row have the same upper 16 bits, which are kept once.
+- keys lose bits that they do not need, and share others (`staircase_keys.py`).
 """
 
 import math
@@ -28,15 +27,14 @@ from odkit.kernels.cpu import ranks
 from odkit.kernels.cpu.chunks import over_items
 from odkit.kernels.cpu.jit import compiled
 from odkit.kernels.cpu.sizes import STAIR_STEP
+from odkit.kernels.cpu.staircase_keys import packed, shortened, unpacked
 from odkit.kernels.cpu.tail_table import TABLED, TailTable
 
 __all__ = ["Staircase", "build", "levels_of", "tail_table", "walk"]
 
 _JIT = "odkit.kernels.cpu.staircase_jit"
-SHARE = 1 / 8  # of eps: what a shorter key may cost
 RUNGS = 64  # in a step of eps
 FINEST = 2.0**-14  # a ladder has at most some 700,000 rungs
-LONGEST = 255  # keys in a run
 STATED = 255  # in `rises`: the level stands in `levels`
 
 
@@ -49,10 +47,8 @@ class Staircase(NamedTuple):
         Decides the ladder together with n.
     narrow : bool
         Keys are float32, all of whose bits are upper and middle ones.
-    sizes : (d,) int64
-        Training values n of each feature.
-    scales : (2, d) float64
-        Tail scale below and above, in the feature's unit.
+    sizes, scales : (d,) int64, (2, d) float64
+        Training values n of each feature; tail scale below and above, in the feature's unit.
     offsets : (d + 1,) int64
         Feature j owns the steps `offsets[j]:offsets[j + 1]`.
     upper : (runs,) uint16
@@ -124,14 +120,9 @@ def build(
 ) -> tuple[Staircase, NDArray[np.float64], float]:
     """Staircases of a summary whose own error is below eps (1 - eps / 2).
 
-    Returns
-    -------
-    staircase : Staircase
-        Log counts within eps of the true ones from both sides.
-    means : (3, d) float64
-        Mean left, right and larger cost of the training values, whose share at every place is told by mid-bounds.
-    error : float
-        Largest error of a log count, known from the bounds; 0 where nothing was dropped.
+    Returns a staircase with log counts within eps of the true ones from both sides; the mean left, right and larger
+    cost of the training values (3, d), whose share at every place is told by mid-bounds; and the largest error of a log
+    count, known from the bounds, 0 where nothing was dropped.
     """
     d = summary.sizes.size
     jit = compiled(_JIT, STAIR_STEP * summary.values.size)
@@ -145,7 +136,7 @@ def build(
         if not keys.size:
             found[j] = keys, np.zeros(0, np.uint8), np.zeros(0), (0.0, 0.0, 0.0), 0.0
             return
-        keys, lower = _shortened(keys, bounds[1], bounds[2], n, eps)
+        keys, lower = shortened(keys, bounds[1], bounds[2], n, eps)
         kept, levels = np.empty(keys.size, np.int64), np.empty(keys.size)
         m = steps(np.ascontiguousarray(bounds[1]), lower, float(n), math.exp(eps), ladders[n], kept, levels)
         kept, levels = kept[:m], levels[:m]
@@ -160,7 +151,7 @@ def build(
         sizes=summary.sizes,
         scales=scales,
         offsets=np.cumsum([0, *map(len, keys)], dtype=np.int64),
-        **_packed(np.concatenate(keys)),
+        **packed(np.concatenate(keys)),
         rises=np.concatenate(rises),
         levels=np.concatenate(stated),
     )
@@ -169,7 +160,7 @@ def build(
 
 def tail_table(staircase: Staircase) -> TailTable:
     """What scoring reads; features with equal levels share their costs. ValueError where the arrays do not fit."""
-    d, keys = staircase.sizes.size, _unpacked(staircase)
+    d, keys = staircase.sizes.size, unpacked(staircase)
     shared: dict[bytes, tuple[int, NDArray]] = {}
     cost_offsets, size = np.zeros(d, np.int64), 0
     for j, levels in enumerate(levels_of(staircase)):
@@ -226,74 +217,12 @@ def _ladder(n: int, eps: float) -> NDArray[np.float64]:
     return np.unique(np.concatenate([low, n - low]))
 
 
-def _shortened(
-    keys: NDArray, below: NDArray[np.int64], upto: NDArray[np.int64], n: int, eps: float
-) -> tuple[NDArray, NDArray[np.int64]]:
-    """Keys with fewer bits where that costs little, and the counts that are surely reached at them.
-
-    A shorter key is a smaller number; sure is the count of the last entry that is not larger.
-    """
-    if keys.dtype == np.float32 or keys.size < 3:
-        return keys, upto
-    growth = math.exp(eps)
-    found, reached = keys.copy(), upto.copy()
-
-    def affordable(sure: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return upto[at] - sure <= SHARE * eps * np.minimum(sure, n - sure)
-
-    at = np.arange(1, keys.size - 1)  # the ends of the training range stay exact
-    at = at[affordable(upto[:-2], at)]
-    for dropped in (np.uint64(0xFFFFFFFF), np.uint64(0xFFFF)):
-        up = np.where(np.signbit(keys[at]), dropped, np.uint64(0))  # below 0, larger bits are a smaller number
-        short = ((keys[at].view(np.uint64) + up) & ~dropped).view(np.float64)
-        place = np.searchsorted(keys, short, side="right") - 1
-        sure, after = upto[np.maximum(place, 0)], below[at + 1]
-        # a step that ends at the very next entry must have a level left
-        bottom, top = np.maximum(after / growth, n - (n - after) * growth), sure * growth
-        fine = (place >= 0) & affordable(sure, at) & (bottom <= np.minimum(top, n - (n - sure) / growth))
-        found[at[fine]], reached[at[fine]] = short[fine], sure[fine]
-        at = at[~fine]
-    return found, reached
-
-
 def _rises(levels: NDArray[np.float64], ladder: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Rungs from level to level, and the levels that rungs do not tell."""
     rung = np.searchsorted(ladder, levels, side="right") - 1
     rises = np.diff(rung, prepend=0)
     told = (ladder[rung] == levels) & (rises < STATED)
     return np.where(told, rises, STATED).astype(np.uint8), levels[~told]
-
-
-def _packed(keys: NDArray) -> dict[str, NDArray]:
-    """The fields of a staircase that keep its keys."""
-    narrow = keys.dtype == np.float32
-    bits = keys.view(np.uint32).astype(np.uint64) << np.uint64(32) if narrow else keys.view(np.uint64)
-    upper, middle, lower, lowest = ((bits >> np.uint64(shift)).astype(np.uint16) for shift in (48, 32, 16, 0))
-    place = np.arange(upper.size)
-    new = np.diff(upper, prepend=~upper[:1]) != 0
-    starts = np.flatnonzero((place - np.maximum.accumulate(np.where(new, place, 0))) % LONGEST == 0)
-    return {
-        "upper": upper[starts],
-        "runs": np.diff(starts, append=upper.size).astype(np.uint8),
-        "middle": middle,
-        "lower": lower[lower > 0],
-        "lowest": lowest[lowest > 0],
-        "lower_mask": np.packbits(lower > 0),
-        "lowest_mask": np.packbits(lowest > 0),
-    }
-
-
-def _unpacked(staircase: Staircase) -> NDArray:
-    size = staircase.middle.size
-    if staircase.runs.dtype != np.uint8 or staircase.runs.sum() != size:
-        raise ValueError("ECOD: the stored keys have not as many upper as middle bits; the state is damaged")
-    bits = np.repeat(staircase.upper.astype(np.uint64), staircase.runs) << np.uint64(16) | staircase.middle
-    if staircase.narrow:
-        return bits.astype(np.uint32).view(np.float32)
-    for part, mask in ((staircase.lower, staircase.lower_mask), (staircase.lowest, staircase.lowest_mask)):
-        bits <<= np.uint64(16)
-        bits[np.unpackbits(mask, count=size).astype(bool)] |= part
-    return bits.view(np.float64)
 
 
 def _costs(levels: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

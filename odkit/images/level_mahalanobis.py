@@ -186,7 +186,7 @@ class LevelMahalanobis(FalseAlarms):
                 f"LevelMahalanobis: widths={self.widths!r}; positive whole numbers are needed, one a level"
             )
         parts = X if isinstance(X, list | tuple) else [X]
-        if any(np.ndim(part) == 4 for part in parts):
+        if any(len(getattr(part, "shape", ())) == 4 for part in parts):
             raise ValueError(
                 "LevelMahalanobis: maps (n, channels, height, width) were given; rows are needed: pool the levels, "
                 "pool='avg', or take PatchGaussian"

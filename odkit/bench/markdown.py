@@ -15,6 +15,7 @@ from odkit.bench.tables import Results
 __all__ = ["report_markdown"]
 
 ALPHA = 0.05
+MOST_SETS = 12  # of a table with a column for each
 LEAKS = {
     BATCH_DEPENDENT: "Scores depend on the batch",
     TEST_REMEMBERED: "Scores of training rows change with the test rows",
@@ -48,6 +49,15 @@ def _by_detector(title: str, of: Callable, results: Results, protocol: str) -> l
         return []
     rows = zip(table.index, table.itertuples(index=False), strict=True)
     return [title, "", *_table(["detector", *table.columns], ([name, *row] for name, row in rows))]
+
+
+def _by_set(panel: Panel) -> list[str]:
+    """Every value of a suite that is small enough to be read."""
+    if panel.values.empty or len(panel.values) > MOST_SETS:
+        return []
+    order = panel.ranks.sort_values(kind="stable").index
+    rows = [[name, *panel.values[name]] for name in order]
+    return [f"{panel.metric} by data set, mean over seeds.", "", *_table(["detector", *panel.values.index], rows)]
 
 
 def _findings(leak: pd.Series, detector: pd.Series) -> list[str]:
@@ -112,6 +122,8 @@ def report_markdown(results: Results) -> str:
         if len(pooled):
             lines += ["Events: F1 [found, false, missed] summed over the series of a family.", ""]
             lines += _table(pooled.columns, pooled.astype(object).where(pooled.notna(), None).itertuples(index=False))
+        for name in results.config.ranked():
+            lines += _by_set(results.panel(protocol, name))
         lines += _separated(panel, results.config.rope)
         duels = summaries.duels(results, protocol)
         if len(duels):

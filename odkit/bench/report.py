@@ -154,7 +154,7 @@ def _section(results: Results, protocol: str) -> dict[str, Any]:
         "duels": duels.to_dict("records"),
         "leader": leader,
         "against": against.to_dict("records"),
-        "heat": _heat(panel),
+        "heats": [_heat(results.panel(protocol, name)) for name in results.config.ranked()],
         "seed_sd": {name: value for name, value in panel.seed_sd.items() if np.isfinite(value)},
         "pooled": _pooled(summaries.pooled(results, protocol)),
         "datasets": _datasets(results, protocol, metric),
@@ -187,12 +187,11 @@ def _holm_matrix(panel: Panel, pairs: pd.DataFrame) -> dict[str, Any]:
 
 def _heat(panel: Panel) -> dict[str, Any]:
     order = list(panel.ranks.sort_values(kind="stable").index)
-    values = panel.values[order]
     rows = []
-    for name, row in values.iterrows():
+    for name, row in panel.values[order].iterrows():
         low, high = np.nanmin(row), np.nanmax(row)
         rows.append((name, [(float(v), figures.heat(v, low, high)) for v in row]))
-    return {"names": order, "rows": rows}
+    return {"metric": panel.metric, "names": order, "rows": rows}
 
 
 def _datasets(results: Results, protocol: str, metric: str) -> list[dict[str, Any]]:

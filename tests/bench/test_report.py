@@ -142,6 +142,15 @@ def test_a_failure_where_the_other_run_finished_is_a_regression(tmp_path):
     invoke("compare", tmp_path / "b", tmp_path / "a")
 
 
+def test_every_ranked_metric_is_shown_by_data_set(tmp_path):
+    few = made_up(tmp_path, sets=4)
+    few = replace(few, config=few.config.model_copy(update={"rank_by": ("roc_auc", "ap")}))
+    page, text = report_html(few), report_markdown(few)
+    for metric in ("roc_auc", "ap"):
+        assert f"{metric} by data set (colour" in page
+        assert f"{metric} by data set, mean over seeds.\n\n| detector | set0 | set1 | set2 | set3 |" in text
+
+
 def test_what_is_separated_is_said_in_words(results):
     text = report_markdown(results)
     assert re.search(r"Holm over 45 pairs on roc_auc separates at 0.05: odkit.D4 from .*odkit.D0", text)

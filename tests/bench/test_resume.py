@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from odkit.bench import remeasure
 from odkit.bench import run as runner
 from odkit.bench.config import parse_config
 from odkit.bench.ledger import Ledger
@@ -69,7 +70,8 @@ def test_finished_cells_start_nothing(tmp_path, monkeypatch):
                 f"INSERT INTO cells ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", tuple(row.values())
             )
             ledger._put_metrics(cell.cell_id, {"roc_auc": (1, 0.5)})
-    monkeypatch.setattr(runner, "fork_server", None)  # whoever starts a process fails
+    monkeypatch.setattr(runner, "fork_server", None)  # whoever starts a process fails, and who reads a data set
+    monkeypatch.setattr(remeasure, "load", None)
     summary = begin(tmp_path, many)
     assert (summary.planned, summary.resumed, summary.measured) == (1000, 1000, 0)
 

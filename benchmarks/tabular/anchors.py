@@ -33,13 +33,14 @@ from odkit.datasets import load, suite
 
 Scores = Callable[[np.ndarray, np.ndarray], np.ndarray]
 MOST_ROWS = 60_000
+NOT_FINITE_WHERE_PUBLISHED = ["adbench/7_Cardiotocography", "adbench/24_mnist", "adbench/26_optdigits"]
 
 # mean ROC, mean AP, sets; then mean rank on the sets that all nine finished
 ADBENCH = {
     "IForest": (0.7903, 0.4414, 28, 4.05), "MCD": (0.7715, 0.4654, 25, 4.09), "KNN": (0.7754, 0.4475, 25, 4.34),
     "KNN after min-max": (0.7496, 0.4061, 25, 4.93), "ECOD": (0.7623, 0.4147, 28, 5.20),
     "HBOS": (0.7589, 0.3848, 28, 5.27), "odkit ECOD(paper)": (0.7563, 0.3790, 28, 5.57),
-    "odkit Mahalanobis, unshrunken": (0.7726, 0.3800, 28, 5.68), "PCA": (0.7612, 0.4407, 25, 5.86),
+    "Mahalanobis by pinv": (0.7726, 0.3800, 28, 5.68), "PCA": (0.7612, 0.4407, 25, 5.86),
 }  # fmt: skip
 MACRO = {
     "KNN(5)": (0.7572, 0.4858), "GMM by BIC": (0.7520, 0.4796), "ECOD": (0.7468, 0.5013),
@@ -68,6 +69,11 @@ def pyod(make: Callable, scaler=None) -> Scores:
     return scores
 
 
+def by_pinv(centred: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """The published plain distance; the pseudo-inverse drops directions of almost no variance, odkit does not."""
+    return np.einsum("ij,jk,ik->i", centred, np.linalg.pinv(covariance), centred, optimize=True)
+
+
 IN_SAMPLE: dict[str, Scores] = {
     "IForest": pyod(lambda: IForest(random_state=0)),
     "MCD": pyod(lambda: MCD(random_state=0)),
@@ -76,8 +82,9 @@ IN_SAMPLE: dict[str, Scores] = {
     "ECOD": pyod(PyodECOD),
     "HBOS": pyod(HBOS),
     "odkit ECOD(paper)": own(ECOD(aggregation="paper")),
-    "odkit Mahalanobis, unshrunken": own(Mahalanobis(shrinkage="empirical", contamination=0.1)),
+    "Mahalanobis by pinv": lambda train, test: by_pinv(test - train.mean(axis=0), np.cov(train.T, bias=True)),
     "PCA": pyod(lambda: PCA(random_state=0)),
+    "odkit Mahalanobis, unshrunken": own(Mahalanobis(shrinkage="empirical", contamination=0.1)),
     "odkit ECOD": own(ECOD()),
     "odkit KNN": own(KNN()),
 }
@@ -155,9 +162,13 @@ def adbench(within: float) -> list[str]:
         return X, X
 
     found = table(suite("tabular-adbench"), IN_SAMPLE, rows)
+    finite = found["roc"]["PCA"].notna().sum()
+    for (
+        metric
+    ) in found:  # rounding noise divided by rounding noise: finite in one release of scikit-learn, not in another
+        found[metric].loc[NOT_FINITE_WHERE_PUBLISHED, "PCA"] = np.nan
+    print(f"  PCA is finite on {finite} sets here; compared on the {ADBENCH['PCA'][2]} of the published figure")
     off = compared(found, {name: values[:2] for name, values in ADBENCH.items()}, within)
-    finite = found["roc"]["PCA"].dropna().index
-    print(f"  PCA is finite on {len(finite)} sets here, on {ADBENCH['PCA'][2]} where the figure was published")
     standing("nine on their common sets", found["roc"][list(ADBENCH)], {n: v[3] for n, v in ADBENCH.items()})
     return off
 

@@ -22,7 +22,8 @@ def critical_difference(ranks: pd.Series, bars: list[tuple[str, ...]]) -> str:
     """Average ranks on a line, best at the left; a bar joins methods that Holm does not separate."""
     order = ranks.sort_values(kind="stable")
     low, high = np.floor(order.iloc[0]), np.ceil(order.iloc[-1])
-    left, right, axis = 210.0, 790.0, 34.0
+    margin = max(210.0, 24.0 + 7.0 * max(len(f"{name} {rank:.2f}") for name, rank in order.items()))
+    left, right, axis = margin, 1000.0 - margin, 34.0
     half = (len(order) + 1) // 2
     first_row = axis + 26 + 9 * len(bars)
     height = first_row + 17 * half + 8

@@ -22,6 +22,7 @@ from odkit.bench.tables import Results
 __all__ = ["report_html", "write_report"]
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
+NUMBERS = r"\d[\d.]*(, \d[\d.]*)*"
 MAX_HOLM = 12  # methods in the matrix of adjusted p-values, the best by rank
 
 
@@ -91,17 +92,18 @@ def _last_line(text: str | None) -> str:
 
 
 def _failures(cells: pd.DataFrame) -> list[dict[str, Any]]:
-    """Cells without a result, those of one detector with one reason on one line."""
+    """Cells without a result, those of one detector with one reason, but for its numbers, on one line."""
     bad = cells[cells["status"] != "ok"].copy()
     if bad.empty:
         return []
     bad["reason"] = [_last_line(text) for text in bad["error_tail"]]
     bad["error_type"] = bad["error_type"].fillna("")
-    groups = bad.groupby(["status", "detector", "error_type", "reason"], sort=True)["dataset"]
+    alike = bad["reason"].str.replace(NUMBERS, "0", regex=True)  # the same words about other numbers
+    groups = bad.groupby(["status", "detector", "error_type", alike.rename("alike")], sort=True)
     return [
-        {"status": key[0], "detector": key[1], "n": len(sets), "kind": key[2], "reason": key[3],
-         "datasets": ", ".join(sorted(set(sets))[:8]) + (" ..." if sets.nunique() > 8 else "")}
-        for key, sets in groups
+        {"status": key[0], "detector": key[1], "n": len(group), "kind": key[2], "reason": group["reason"].iloc[0],
+         "datasets": ", ".join(sorted(set(group["dataset"]))[:8]) + (" ..." if group["dataset"].nunique() > 8 else "")}
+        for key, group in groups
     ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What trained members make of rows, and the error that is left: the half of `AutoEncoder` that needs no torch."""
 
-import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,22 +9,25 @@ from numpy.typing import ArrayLike, NDArray
 
 from odkit import kernels
 from odkit._sklearn import check_is_fitted
+from odkit.kernels import cautions
 from odkit.kernels.cpu.reconstruction import INPUT_LIMIT
 from odkit.kernels.cpu.scaling import scales_fit
 
 __all__ = ["Reconstruction"]
 
 SAMPLE = 8192  # training rows at most that a look at the predicted variances takes
+FAR = 2.0**500  # scaled values beyond this have no squares that can be added up
 ROWS = 8160  # rows whose members `reconstruct` averages at once
 
 
 class Reconstruction:
     """Mixin of a detector that holds trained members as numpy arrays and scores a row by its reconstruction error.
 
-    The detector has the parameters `min_variance` and `device`, and its fit sets the other attributes named here.
+    The detector has the parameters `min_variance`, `scaling` and `device`; its fit sets the other attributes below.
     """
 
     min_variance: float
+    scaling: str | None
     device: str | None
     error_: str
     weights_: list[NDArray[np.float32]]
@@ -47,16 +50,7 @@ class Reconstruction:
             self.min_variance_ = float(self.min_variance)
         d, constant = self.n_features_in_, self.constant_features_
         fine = (constant.shape, constant.dtype) == ((d,), np.bool_) and scales_fit(self.location_, self.scale_, d)
-        varying = d - np.count_nonzero(constant)
-        members, inputs, heads = len(self.weights_[0]), varying, 1 if self.error_ == "mse" else 2
-        for number, (weight, bias) in enumerate(zip(self.weights_, self.biases_, strict=True)):
-            is_head = number >= len(self.weights_) - heads
-            outputs = varying if is_head else weight.shape[-1]
-            fine = fine and (weight.shape, bias.shape) == ((members, inputs, outputs), (members, 1, outputs))
-            fine = fine and weight.dtype == bias.dtype == np.float32
-            fine = fine and bool(np.isfinite(weight).all() and np.isfinite(bias).all())
-            inputs = inputs if is_head else outputs  # the heads stand side by side
-        if not fine:
+        if not (fine and self._layers_fit(np.count_nonzero(~constant))):
             raise ValueError(f"{type(self).__name__}: the stored weights, biases or scales do not fit together")
         weighting = self.alpha_, self.beta_, self.min_variance_
         fine = self.error_ in ("mse", "pre", "apre") and all(isinstance(value, float) for value in weighting)
@@ -65,6 +59,21 @@ class Reconstruction:
                 f"{type(self).__name__}: error_={self.error_!r} with alpha_, beta_, min_variance_={weighting}; an "
                 "error of the docstring and finite floats are allowed, beta_ from 0, the others above it"
             )
+
+    def _layers_fit(self, varying: Any) -> bool:
+        """Finite float32 layers of as many members each, the inputs of each the outputs of the one before it."""
+        layers, heads = (self.weights_, self.biases_), 1 if self.error_ == "mse" else 2
+        if not all(isinstance(part, list | tuple) and len(part) > heads for part in layers) or len(layers[0]) != len(
+            layers[1]
+        ):
+            return False
+        arrays = [np.asarray(array) for part in layers for array in part]
+        if not all(array.ndim == 3 and array.dtype == np.float32 and np.isfinite(array).all() for array in arrays):
+            return False
+        shapes = [array.shape for array in arrays]
+        members, inner = shapes[0][0], [shape[2] for shape in shapes[: len(layers[0]) - heads]]
+        widths = [*pairwise([varying, *inner]), *[(inner[-1], varying)] * heads]  # the heads stand side by side
+        return shapes == [(members, *width) for width in widths] + [(members, 1, outputs) for _, outputs in widths]
 
     def _score(self, X: NDArray) -> NDArray:
         deviation, log_variance = self._parts(X)
@@ -78,8 +87,8 @@ class Reconstruction:
         check_is_fitted(self)
         X = self._validate(X, reset=False)
         made = np.empty(X.shape)
-        for start in range(0, len(X), ROWS):  # all members of all rows at once would be many times the data
-            made[start : start + ROWS] = self._members(X[start : start + ROWS])[0].mean(axis=0)
+        for rows in _pieces(len(X)):  # all members of all rows at once would be many times the data
+            made[rows] = self._members(X[rows])[0].mean(axis=0)
         return made
 
     def expected(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -89,8 +98,14 @@ class Reconstruction:
     def reconstruct_members(self, X: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
         """Mean and variance (None for "mse") by each member, (n_members, n_samples, n_features), in the units of X."""
         check_is_fitted(self)
-        mean, spread = self._members(self._validate(X, reset=False))
-        return mean, None if spread is None else spread**2
+        X = self._validate(X, reset=False)
+        mean = np.empty((len(self.weights_[0]), *X.shape))
+        variance = None if self.error_ == "mse" else np.empty_like(mean)
+        for rows in _pieces(len(X)):
+            mean[:, rows], spread = self._members(X[rows])
+            if variance is not None and spread is not None:
+                variance[:, rows] = np.square(spread)
+        return mean, variance
 
     def _members(self, X: NDArray) -> tuple[NDArray, NDArray | None]:
         """Like `reconstruct_members`, but standard deviations: their squares may overflow where they do not."""
@@ -130,7 +145,8 @@ class Reconstruction:
         return deviation, log_variance
 
     def _scaled(self, X: NDArray) -> NDArray[np.float64]:
-        return (X - self.location_) / self.scale_
+        with np.errstate(over="ignore"):  # a row beyond all numbers of this unit: an infinite error is its score
+            return (X - self.location_) / self.scale_
 
     def _varying(self, Z: NDArray) -> NDArray[np.float64]:
         """The columns that varied in training; a copy by a mask alone would lie in the order of columns."""
@@ -145,22 +161,28 @@ class Reconstruction:
         k, Z = kernels.on(), Z[:: -(-len(Z) // SAMPLE)]
         share = (k.reconstruction.reconstruct(Z, *self._network(k))[1] <= self.min_variance_).mean()
         if share > 0.5:
-            warnings.warn(
+            cautions.warn(
                 f"AutoEncoder: {share:.0%} of all predicted variances lie at or below min_variance="
                 f"{self.min_variance_:g}, so the score is mostly a plain squared error. Lower it, or use error='mse'.",
-                UserWarning,
-                stacklevel=3,
             )
 
-    def _warn_of_cut_values(self, Z: NDArray) -> None:
+    def _check_range(self, Z: NDArray) -> None:
         """Look for training values, scaled and without constant columns, that the network does not see whole."""
-        beyond = np.flatnonzero(~self.constant_features_)[np.maximum(Z.max(axis=0), -Z.min(axis=0)) > INPUT_LIMIT]
+        largest = np.maximum(Z.max(axis=0), -Z.min(axis=0))
+        if largest.max() > FAR:
+            raise ValueError(
+                f"AutoEncoder: squares of training values overflow (largest {largest.max():g} in scaled units, scaling="
+                f"{self.scaling!r}). Rescale the columns."
+            )
+        beyond = np.flatnonzero(~self.constant_features_)[largest > INPUT_LIMIT]
         if beyond.size:
             names = getattr(self, "feature_names_in_", np.arange(self.n_features_in_))[beyond[:5]].tolist()
-            warnings.warn(
+            cautions.warn(
                 f"AutoEncoder: {beyond.size} columns ({', '.join(map(repr, names))}{', ...' * (beyond.size > 5)}) hold "
                 f"training values beyond {INPUT_LIMIT:g} in scaled units. The network sees values cut there and cannot "
                 "learn what lies beyond, which then rules the scores. Use scaling='standard', or mend gross values.",
-                UserWarning,
-                stacklevel=3,
             )
+
+
+def _pieces(n_rows: int) -> list[slice]:
+    return [slice(start, start + ROWS) for start in range(0, n_rows, ROWS)]

@@ -5,13 +5,14 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from odkit import kernels
 from odkit._sklearn import Interval, StrOptions
 from odkit.base import Detector
 from odkit.kernels.cpu.scaling import column_scales
+from odkit.nets.warm_start import check_columns, check_network
 from odkit.reconstruction import Reconstruction
 
 __all__ = ["AutoEncoder"]
@@ -31,7 +32,7 @@ class AutoEncoder(Reconstruction, Detector):
     reported. On the development data neither this nor its relatives beat `KNN` by more than chance
     (docs/autoencoder.md); they add `reconstruct`, `explain`, and a view that differs from a distance's.
     Two warnings say that training failed: values beyond 1e4 scaled units, which the network sees cut there, and
-    (ConvergenceWarning) members that after two records or more know less than the means of the columns.
+    (ConvergenceWarning) members that know less than the means of the columns and get no nearer to them.
 
     Three errors, sums over the columns of the scaled row x, its reconstruction m and the predicted variance v, with
     w = max(v, min_variance):
@@ -72,18 +73,18 @@ class AutoEncoder(Reconstruction, Detector):
     scaling : {"standard", "robust", None}, default="standard"
         Mean and standard deviation; median and IQR / 1.349; none. Constant columns stay outside the network.
     mixed_precision : bool, default=False
-        Matrix products of the training in bfloat16, all else in float32. Meant for wide networks on a GPU, where it
-        was not measured.
+        Matrix products of the training in bfloat16, all else in float32. For wide networks on a GPU (not measured).
     warm_start : bool, default=False
-        Start from the weights of the last fit (same widths, same columns in the same order, which is on you) instead of
-        random ones; Adam starts anew.
+        Start from the weights of the last fit instead of random ones. Columns (by name, where both fits have names),
+        `n_members`, `hidden` and the heads must be as they were; Adam, `location_` and `scale_` start anew, the latter
+        from the new rows alone: rows that have moved as a whole look to the network as the old ones did.
     verbose : bool, default=False
-        Log the loss at every record (logger "odkit", level INFO).
+        Log the loss at every record (logger "odkit", level INFO). A handler of that logger is the way to follow a fit.
     contamination : float in (0, 0.5] or 'auto', default=0.1
         Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     device : str, default="cpu"
-        Where to train and to score: "cpu", "cuda", "cuda:1". A fitted model scores on the cpu after
-        `set_params(device="cpu")`. One torch thread is fastest at these sizes (`torch.set_num_threads(1)`).
+        Where to train and to score: "cpu", "cuda", "cuda:1". A model fitted elsewhere scores with `device="cpu"`. Small
+        networks gain little from threads; `torch.set_num_threads(1)` leaves the other cores free.
     random_state : int, RandomState or None, default=None
         On one device, torch version and thread count equal seeds give equal bits; members 0, 1, 2 of five are the
         members of a fit with three, but for rounding (1e-6).
@@ -202,9 +203,15 @@ class AutoEncoder(Reconstruction, Detector):
         self.device = device
         self.random_state = random_state
 
+    def _validate(self, X: ArrayLike, *, reset: bool) -> NDArray:
+        before = vars(self).copy()
+        X = super()._validate(X, reset=reset)
+        if reset and self.warm_start and "weights_" in before:
+            check_columns(before, vars(self))
+        return X
+
     def _fit(self, X: NDArray) -> None:
-        previous = self.__dict__.pop("weights_", None), self.__dict__.pop("biases_", None)  # a failed fit: no model
-        warm, before = self.warm_start and previous[0] is not None, vars(self).get("constant_features_", [])
+        before, warm = vars(self).copy(), self.warm_start and hasattr(self, "weights_")
         if len(X) < 2:
             raise ValueError("AutoEncoder: n_samples = 1, but a spread needs at least 2 rows. Give more rows.")
         X = X.astype(np.float64, copy=False)
@@ -214,12 +221,8 @@ class AutoEncoder(Reconstruction, Detector):
                 f"AutoEncoder: all {X.shape[1]} columns are constant, so there is nothing to learn; at least one must "
                 "vary. Give other columns."
             )
-        if warm and not np.array_equal(before, self.constant_features_):
-            raise ValueError(
-                f"AutoEncoder: warm_start, but constant columns were {np.flatnonzero(before)} in the last fit and are "
-                f"{np.flatnonzero(self.constant_features_)} now, and the weights belong to those that vary. Give rows "
-                "in which the same columns vary, or set warm_start=False."
-            )
+        if warm:
+            check_network(before, vars(self))
         try:
             from odkit.nets.autoencoder import fit_members
         except ModuleNotFoundError as error:
@@ -230,21 +233,18 @@ class AutoEncoder(Reconstruction, Detector):
         log = logging.getLogger("odkit").info
         progress = (lambda step, loss: log("AutoEncoder: step %d, loss %s", step, loss)) if self.verbose else None
         Z = self._varying(self._scaled(X))
-        self._warn_of_cut_values(Z)
-        try:
-            weights, biases, history = fit_members(
-                Z,
-                two_heads=self.error != "mse",
-                start=previous if warm else None,
-                validation_fraction=self.validation_fraction if self.early_stopping else None,
-                device=kernels.on(self.device).device,
-                random_state=check_random_state(self.random_state),
-                progress=progress,
-                **{name: getattr(self, name) for name in PASSED_ON},
-            )
-        except ValueError as error:
-            raise ValueError(f"AutoEncoder: {error}") from error
+        self._check_range(Z)
+        self.weights_, self.biases_, history = fit_members(
+            Z,
+            two_heads=self.error != "mse",
+            start=(before["weights_"], before["biases_"]) if warm else None,
+            validation_fraction=self.validation_fraction if self.early_stopping else None,
+            device=kernels.on(self.device).device,
+            random_state=check_random_state(self.random_state),
+            progress=progress,
+            **{name: getattr(self, name) for name in PASSED_ON},
+        )
         self.loss_curve_, self.validation_curve_, self.best_step_, self.n_steps_, _ = history
-        self.error_, self.weights_, self.biases_ = self.error, weights, biases
+        self.error_ = self.error
         if self.error != "mse" and self.min_variance_ < 1:
             self._warn_of_small_variances(Z)

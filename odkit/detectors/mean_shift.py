@@ -15,6 +15,8 @@ from odkit.kernels.cpu.scaling import column_scales, scales_fit
 
 __all__ = ["MeanShift"]
 
+FAR = 2.0**500  # scaled values beyond this have no squares that can be added up
+
 
 class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     """A row is as strange as the way is long that repeated averaging of neighbours carries it (MOD; DOD by medoids).
@@ -43,7 +45,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     device : str, default="cpu"
         "cpu", or "cuda", "cuda:1": brute force on a torch device.
     n_jobs : int, default=None
-        Threads of the search on the cpu.
+        Threads of the search on the cpu: at least 1, or -1 for all cores, -2 for all but one.
 
     Attributes
     ----------
@@ -87,7 +89,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         "self_counted": ["boolean"],
         "scaling": [StrOptions({"standard", "robust"}), None],
         "device": [str, None],
-        "n_jobs": [Integral, None],
+        "n_jobs": [Interval(Integral, None, -1, closed="right"), Interval(Integral, 1, None, closed="left"), None],
     }
 
     def __init__(
@@ -123,13 +125,13 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         self.n_neighbors_ = min(self.n_neighbors, len(X) - (not self.self_counted_))
         if self.n_neighbors_ == 0:
             raise ValueError("MeanShift: n_samples = 1, but self_counted=False needs at least 2 rows. Give more rows.")
-        passes = [(X - self.location_) / self.scale_]
+        passes = [self._scaled(X)]
+        if (largest := max(passes[0].max(), -passes[0].min())) > FAR:  # infinite distances would all tie
+            raise ValueError(
+                f"MeanShift: distances between training rows overflow (largest value {largest:g} in scaled units, "
+                f"scaling={self.scaling!r}). Rescale the columns."
+            )
         for _ in range(self.n_passes):
-            if not np.isfinite(passes[-1]).all():  # a distance that is no number would leave neighbours unfound
-                raise ValueError(
-                    f"MeanShift: means of the training rows overflow (largest value {np.abs(X).max():g}). Rescale the "
-                    "columns."
-                )
             passes.append(self._pass(passes[-1], passes[-1]))
         self.references_ = np.stack(passes[:-1])
         self.references_.flags.writeable = False
@@ -143,7 +145,8 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         if not hasattr(self, "statistic_"):  # a file of before these were kept: it went by the parameter, with the row
             self.statistic_, self.self_counted_ = self.statistic, True
         n_passes, n, d = np.shape(self.references_) if np.ndim(self.references_) == 3 else (0, 0, 0)
-        fine = n_passes > 0 and 1 <= self.n_neighbors_ <= n - (not self.self_counted_) and d == self.n_features_in_
+        fine = n_passes > 0 and d == self.n_features_in_ and isinstance(self.n_neighbors_, Integral)
+        fine = fine and 1 <= self.n_neighbors_ <= n - (not self.self_counted_)
         fine = fine and self.statistic_ in ("mean", "medoid") and isinstance(self.self_counted_, bool)
         fine = fine and scales_fit(self.location_, self.scale_, d)
         if not fine or self.references_.dtype != np.float64 or not np.isfinite(self.references_).all():
@@ -153,9 +156,13 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
                 f"and {self.n_features_in_} columns, or are not finite float64 numbers."
             )
 
+    def _scaled(self, X: NDArray) -> NDArray:
+        with np.errstate(over="ignore"):  # a row beyond all numbers of this unit is infinitely far
+            return (X - self.location_) / self.scale_
+
     def _shift(self, X: NDArray) -> tuple[NDArray, NDArray]:
         """The scaled rows before and after all passes."""
-        start = end = (X - self.location_) / self.scale_
+        start = end = self._scaled(X)
         for rows in self.references_:
             end = self._pass(end, rows)
         return start, end
@@ -183,4 +190,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
         check_is_fitted(self)
         start, end = self._shift(self._validate(X, reset=False))
         distance = mean_shift_distance(start, end)[:, None]
-        return np.divide((start - end) ** 2, distance, out=np.zeros(start.shape), where=distance > 0)
+        gap = start - end
+        with np.errstate(invalid="ignore"):
+            share = np.divide(gap, distance, out=np.zeros(gap.shape), where=distance > 0)  # its square may overflow
+            return np.where(np.isinf(gap), np.inf, gap * share)

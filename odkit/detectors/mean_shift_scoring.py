@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
+from sklearn.pipeline import Pipeline
 
 from odkit._sklearn import HasMethods, check_is_fitted
 from odkit.base import Detector
@@ -38,11 +39,15 @@ class MeanShiftScoring(Detector):
     ----------
     estimator : object with `reconstruct`, or with `transform` and `inverse_transform`, default=None
         Cloned and fitted on the same rows; None is `AutoEncoder(random_state=random_state)`. Its own variance and
-        weights are used where it has `reconstruct_members` (an `AutoEncoder` with "pre" or "apre"), the squared error
-        otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF). With scikit-learn's PCA a row's score moves with
-        the batch in its last bits, and with NMF, which solves all rows of a batch together, within NMF's `tol`.
+        weights are used where it has `reconstruct_members` (an `AutoEncoder` with "pre" or "apre"; of another class
+        the attributes `alpha_`, `beta_` and `min_variance_`, each 1 where it is missing, so that no variance counts
+        below 1), the squared error otherwise (`PCAReconstruction`, scikit-learn's PCA and NMF). With scikit-learn's PCA
+        a row's score moves with the batch in its last bits, and with NMF, which solves all rows of a batch together,
+        within NMF's `tol`.
     n_neighbors, n_passes, scaling, device, n_jobs
-        Of the mean shift, see `MeanShift`. Residuals are measured in its scaled units.
+        Of the mean shift, see `MeanShift`. Residuals and variances are measured in its scaled units: with
+        `scaling=None` in those of X, where a `min_variance` of 1 (the default of `AutoEncoder`) drowns columns with a
+        spread far below 1, and columns with a large one rule the score.
     contamination : float in (0, 0.5] or 'auto', default=0.1
         Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
     random_state : int, RandomState or None, default=None
@@ -103,7 +108,6 @@ class MeanShiftScoring(Detector):
         return hasattr(self, "mean_shift_")
 
     def _fit_score(self, X: NDArray) -> NDArray:
-        self.__dict__.pop("mean_shift_", None)  # a fit that fails leaves no model
         if self.estimator is None:
             estimator: Any = AutoEncoder(device=self.device, random_state=self.random_state)
         else:
@@ -112,6 +116,7 @@ class MeanShiftScoring(Detector):
             raise TypeError(
                 f"MeanShiftScoring: {type(estimator).__name__} cannot reconstruct rows; the estimator needs either "
                 "`reconstruct` (AutoEncoder, PCAReconstruction) or `transform` and `inverse_transform` (PCA, NMF)."
+                f"{_advice(estimator)}"
             )
         try:
             estimator.fit(X)
@@ -158,8 +163,9 @@ class MeanShiftScoring(Detector):
         for start in range(0, len(X), ROWS):
             rows = slice(start, start + ROWS)
             mean, spread = self._reconstruction(X[rows])
-            variance = None if spread is None else (spread / scale) ** 2
-            terms[rows] = np.add(*mean_terms(shifted[rows], (mean - location) / scale, variance, *weighting))
+            with np.errstate(over="ignore"):
+                variance = None if spread is None else (spread / scale) ** 2
+                terms[rows] = np.add(*mean_terms(shifted[rows], (mean - location) / scale, variance, *weighting))
         return terms
 
     def _reconstruction(self, X: NDArray) -> tuple[NDArray, NDArray | None]:
@@ -184,3 +190,13 @@ class MeanShiftScoring(Detector):
 
 def _goes_both_ways(estimator: Any) -> bool:
     return hasattr(estimator, "transform") and hasattr(estimator, "inverse_transform")
+
+
+def _advice(estimator: Any) -> str:
+    """A pipeline passes on `inverse_transform`, but not `reconstruct`."""
+    last = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else None
+    if not hasattr(last, "reconstruct"):
+        return ""
+    return (
+        f" A pipeline does not pass `reconstruct` on: give the {type(last).__name__} alone, which scales its columns."
+    )

@@ -18,8 +18,8 @@ __all__ = ["PCAReconstruction"]
 class PCAReconstruction(Detector):
     """A row is as strange as it is far from the plane of the leading principal components: a linear autoencoder.
 
-    The closed form of what `AutoEncoder(error="mse")` learns without its non-linearity: the same on every run, and
-    fitted in the time of one matrix product. Assumes that normal rows lie near a plane. It fails on outliers inside
+    The closed form of what `AutoEncoder(error="mse")` learns without its non-linearity, and the same on every run.
+    Assumes that normal rows lie near a plane. It fails on outliers inside
     the plane, however far out, and where a few gross outliers in training turn the plane towards themselves.
 
     Parameters
@@ -28,7 +28,9 @@ class PCAReconstruction(Detector):
         An int in [0, n_features]: dimensions of the plane (0 is the mean alone, n_features leaves nothing over but
         rounding). A float in (0, 1): as many as are needed for this share of the variance, at most n_features - 1.
     scaling : {"standard", "robust", None}, default="standard"
-        Mean and standard deviation; median and IQR / 1.349; none. A constant column has the scale 1.
+        What the columns are divided by: standard deviation; IQR / 1.349; nothing. A constant column has the scale 1.
+        They are centred by their means under all three, so "robust" keeps gross values from setting a column's unit,
+        not from moving the plane.
     contamination : float in (0, 0.5] or 'auto', default=0.1
         Share of the training rows that `offset_` marks as outliers; 'auto' draws Tukey's fence (`Detector`).
 
@@ -46,7 +48,8 @@ class PCAReconstruction(Detector):
 
     Notes
     -----
-    **Score:** minus the squared distance from the plane, in squared scaled units, at most 0.
+    **Score:** minus the squared distance from the plane, in squared scaled units, at most 0; -inf where no float holds
+    it (a row 1e154 away).
     **Cost:** fit O(n d min(n, d)) and, with fewer columns than rows, O(d^3); score O(d n_components_) a row.
     **Source:** the eigenvectors of the covariance of the scaled rows; divisor n - 1.
 
@@ -105,7 +108,7 @@ class PCAReconstruction(Detector):
     def _check_state(self) -> None:
         """Refuse a stored state whose arrays do not fit together."""
         d = self.n_features_in_
-        components = self.components_
+        components = np.asarray(self.components_)
         if components.shape != (self.n_components_, d) or components.dtype != np.float64:
             raise ValueError(
                 f"PCAReconstruction: components_ must be float64 of shape {(self.n_components_, d)}, is "
@@ -125,8 +128,9 @@ class PCAReconstruction(Detector):
     def reconstruct(self, X: ArrayLike) -> NDArray[np.float64]:
         """The foot of each row on the plane, shape (n_samples, n_features), in the units of X."""
         check_is_fitted(self)
-        Z = (self._validate(X, reset=False) - self.location_) / self.scale_
-        return self._project(Z) * self.scale_ + self.location_
+        X = self._validate(X, reset=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._project((X - self.location_) / self.scale_) * self.scale_ + self.location_
 
     def expected(self, X: ArrayLike) -> NDArray[np.float64]:
         """`reconstruct(X)`."""
@@ -138,8 +142,9 @@ class PCAReconstruction(Detector):
         return self._terms(self._validate(X, reset=False))
 
     def _terms(self, X: NDArray) -> NDArray:
-        Z = (X - self.location_) / self.scale_
-        return mse_terms(Z, self._project(Z))
+        with np.errstate(over="ignore", invalid="ignore"):
+            Z = (X - self.location_) / self.scale_
+            return mse_terms(Z, self._project(Z))
 
     def _project(self, Z: NDArray) -> NDArray:
         return row_product(row_product(Z, self.components_.T), self.components_)

@@ -4,7 +4,6 @@ Length is counted in steps, not in epochs: 50 epochs of 129 rows are 50 steps an
 touched: neither a seed nor the number of threads.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
@@ -12,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
+
+from odkit.kernels import cautions
 
 __all__ = ["Adam", "History", "Network", "train"]
 
@@ -67,6 +68,7 @@ def train(
     held_out: torch.Tensor | None = None,
     patience: int = 10,
     progress: Callable[[int, NDArray[np.float64]], None] | None = None,
+    name: str = "train",
 ) -> History:
     """Train all members at once, as each would be trained alone with its generator.
 
@@ -89,35 +91,43 @@ def train(
         lower one; training ends when all have stopped.
     progress : callable, optional
         Called as progress(step, loss of each member) at every record.
+    name : str
+        Whose training it is, which messages begin with.
 
     Raises
     ------
     ValueError
         When the loss of every member has become infinite or NaN, or that of one before the first record, which leaves
         no trained copy of it. Otherwise members that are lost are set back to their last finite copy, frozen, and named
-        in a ConvergenceWarning.
+        in a ConvergenceWarning. Messages name the first step whose loss is no finite number, its epoch and its rate,
+        though losses are looked at once a record, since to look at one is to wait for the device.
     """
     n, d = X.shape
     n_batches = 1 if batch_size is None else -(-n // batch_size)
+
+    def rate_of(step: int) -> float:
+        return learning_rate * 0.5 ** ((step - 1) // lr_step)
+
+    def place(step: int) -> str:
+        return f"step {step} (epoch {(step - 1) // n_batches + 1}, learning rate {rate_of(step):g})"
+
     adam = Adam(network.flat)
-    watch = _Watch(network, held_out, patience)
-    summed, step, last, epoch = torch.zeros(network.n_members, device=X.device), 0, 0, 0
+    watch = _Watch(network, held_out, patience, name, place)
+    since: list[torch.Tensor] = []  # losses after the last record
+    step = 0
     with torch.no_grad():
         while step < max_steps and not watch.done:
             order = torch.stack([torch.randperm(n, generator=generator) for generator in generators]).to(X.device)
-            epoch += 1
             for rows in order.tensor_split(n_batches, dim=1):
-                rate = learning_rate * 0.5 ** (step // lr_step)
-                summed += network.gradients(X.index_select(0, rows.reshape(-1)).view(network.n_members, -1, d))
+                since.append(network.gradients(X.index_select(0, rows.reshape(-1)).view(network.n_members, -1, d)))
                 step += 1
-                adam.step(step, rate)
+                adam.step(step, rate_of(step))
                 if step % check_every == 0 or step == max_steps:
-                    loss = (summed / (step - last)).cpu().numpy().astype(np.float64)
-                    watch.record(step, loss, f"step {step} (epoch {epoch}, learning rate {rate:g})")
+                    losses = torch.stack(since).cpu().numpy().astype(np.float64)
+                    since.clear()
+                    watch.record(step, losses)
                     if progress is not None:
-                        progress(step, loss)
-                    summed.zero_()
-                    last = step
+                        progress(step, losses.mean(axis=0))
                     if step == max_steps or watch.done:
                         break
         watch.finish()
@@ -152,8 +162,11 @@ class Adam:
 class _Watch:
     """Keeps each member's copy to fall back on, and says when there is nothing left to train."""
 
-    def __init__(self, network: Network, held_out: torch.Tensor | None, patience: int) -> None:
+    def __init__(
+        self, network: Network, held_out: torch.Tensor | None, patience: int, name: str, place: Callable[[int], str]
+    ) -> None:
         self.network, self.held_out, self.patience = network, held_out, patience
+        self.name, self.place = name, place
         self.losses: list[NDArray] = []
         self.held_out_losses: list[NDArray] = []
         self.kept = network.flat.detach().clone()
@@ -168,30 +181,18 @@ class _Watch:
     def done(self) -> bool:
         return bool((self.stopped | ~self.alive).all())
 
-    def record(self, step: int, loss: NDArray, where: str) -> None:
+    def record(self, step: int, losses: NDArray) -> None:
+        """Look at the losses (n_steps, n_members) of the steps since the last record, the last of which is `step`."""
         parameters = torch.zeros_like(self.network.flat[: self.network.n_members])
         parameters.index_add_(0, self.network.owner, self.network.flat * 0)  # inf * 0 and NaN * 0 are NaN
+        loss = losses.mean(axis=0)
         finite = np.isfinite(loss) & np.isfinite(parameters.cpu().numpy())
         lost = self.alive & ~finite
         self.alive &= finite
-        if not self.alive.any():
-            raise ValueError(
-                f"training diverged: the loss of every member is infinite or NaN at {where}. "
-                "Lower learning_rate, or scale the columns."
-            )
-        numbers = ", ".join(map(str, np.flatnonzero(lost)))
-        if lost.any() and not self.losses:
-            raise ValueError(
-                f"training diverged: the loss of member {numbers} is infinite or NaN at {where}, the first record, so "
-                "that no trained copy is left to go back to. Lower learning_rate, or scale the columns."
-            )
         if lost.any():
-            warnings.warn(
-                f"the loss of member {numbers} became infinite or NaN at {where}; "
-                "it is set back to its last finite copy and trained no further. Lower learning_rate.",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            infinite = ~np.isfinite(losses[:, lost]).all(axis=1)
+            # where all are finite the last step's update was what made the parameters infinite
+            self._report(lost, step - len(losses) + 1 + int(infinite.argmax()) if infinite.any() else step)
         self.losses.append(np.where(self.alive, loss, np.nan))
         if self.held_out is None:
             self._keep(self.alive, loss)
@@ -203,6 +204,26 @@ class _Watch:
         self._keep(better, loss)
         self.since_best = np.where(better, 0, self.since_best + 1)
         self.stopped |= self.since_best >= self.patience
+
+    def _report(self, lost: NDArray, step: int) -> None:
+        where, numbers = self.place(step), ", ".join(map(str, np.flatnonzero(lost)))
+        if not self.alive.any():
+            raise ValueError(
+                f"{self.name}: training diverged: the loss of every member is infinite or NaN, first at {where}. "
+                "Lower learning_rate, or scale the columns."
+            )
+        if not self.losses:
+            raise ValueError(
+                f"{self.name}: training diverged: the loss of member {numbers} is infinite or NaN from {where} on, "
+                "before the first record, so that no trained copy is left to go back to. Lower learning_rate, or scale "
+                "the columns."
+            )
+        cautions.warn(
+            ConvergenceWarning(  # as an object it keeps its class
+                f"{self.name}: the loss of member {numbers} became infinite or NaN at {where}; it is set back to its "
+                "last finite copy and trained no further. Lower learning_rate."
+            )
+        )
 
     def finish(self) -> None:
         """Give the kept copy to the members that were frozen, or to all where the best copy counts."""

@@ -241,7 +241,7 @@ def test_a_warm_start_goes_on_from_where_it_was(X):
     assert (detector.loss_curve_[0] < (end + first) / 2).all()
     fresh = small(check_every=5, learning_rate=0.01).fit(X)
     np.testing.assert_array_equal(fresh.loss_curve_[0], first)
-    with pytest.raises(ValueError, match="do not fit a network of shapes"):
+    with pytest.raises(ValueError, match=r"AutoEncoder: layers .* do not fit .* `hidden` is not .* warm_start=False"):
         detector.set_params(hidden=(2,)).fit(X)
     with pytest.raises(NotFittedError):
         detector.score_samples(X)
@@ -317,7 +317,10 @@ def test_what_cannot_be_learnt_is_said(X):
 
 def test_divergence_names_epoch_and_learning_rate_and_leaves_no_model(X):
     detector = small().fit(X)
-    with pytest.raises(ValueError, match=r"diverged.*\(epoch \d+, learning rate 1e\+20\).*Lower learning_rate"):
+    with pytest.raises(
+        ValueError,
+        match=r"AutoEncoder: training diverged.*step 2 \(epoch 1, learning rate 1e\+20\).*Lower learning_rate",
+    ):
         detector.set_params(learning_rate=1e20).fit(X)
     with pytest.raises(NotFittedError):
         detector.predict(X)
@@ -335,7 +338,7 @@ def test_nan_amid_the_training_names_epoch_and_learning_rate_and_leaves_no_model
     detector = small(check_every=20).fit(X)
     monkeypatch.setattr(AutoEncoderMembers, "gradients", spoilt)
     # 300 rows in batches of at most 64 are 5 steps an epoch
-    with pytest.raises(ValueError, match=r"NaN at step 40 \(epoch 8, learning rate 0.01\). Lower learning_rate"):
+    with pytest.raises(ValueError, match=r"NaN, first at step 31 \(epoch 7, learning rate 0.01\). Lower learning_rate"):
         detector.fit(X)
     assert len(calls) == 40
     with pytest.raises(NotFittedError):
@@ -452,9 +455,28 @@ def test_training_values_that_the_network_does_not_see_whole_are_named(X, scalin
 @pytest.mark.parametrize("error", ["mse", "apre"])
 def test_members_that_know_less_than_the_means_are_named(X, error):
     with pytest.warns(
-        ConvergenceWarning, match=r"AutoEncoder: member [012, ]+ ended with the loss .* columns' means alone"
+        ConvergenceWarning, match=r"AutoEncoder: member 0, 1, 2 ended with the loss .* columns' means alone have"
     ):
         small(error=error, n_members=3, learning_rate=10.0, max_steps=300).fit(X)
+
+
+@pytest.mark.parametrize("error", ["mse", "apre"])
+def test_a_learning_rate_that_moves_nothing_is_named(X, error):
+    with pytest.warns(ConvergenceWarning, match=r"AutoEncoder: member .* ended with the loss"):
+        small(error=error, learning_rate=1e-7, max_steps=200).fit(X)
+
+
+@pytest.mark.parametrize("max_steps", [60, 100, 200])
+def test_short_fits_are_no_failures(X, max_steps):
+    """The loss is still above that of the means of the columns, and falling."""
+    for error in ("mse", "apre"):
+        AutoEncoder(error=error, max_steps=max_steps, n_members=2, random_state=0).fit(X)
+
+
+def test_values_whose_squares_overflow_are_refused_without_noise(X):
+    with pytest.raises(ValueError, match=r"AutoEncoder: squares of training values overflow .* scaling=None"):
+        small(scaling=None).fit(X * 1e200)
+    small().fit(X * 1e200)
 
 
 def test_a_member_lost_before_its_first_record_ends_the_fit(X):
@@ -467,7 +489,9 @@ def test_a_member_lost_before_its_first_record_ends_the_fit(X):
         patch.setattr(
             AutoEncoderMembers, "gradients", lambda self, x: gradients(self, x) * torch.tensor([1, np.nan, 1])
         )
-        with pytest.raises(ValueError, match=r"AutoEncoder: .*the loss of member 1 is infinite or NaN at step 50"):
+        with pytest.raises(
+            ValueError, match=r"AutoEncoder: .*the loss of member 1 is infinite or NaN from step 1 \(epoch 1"
+        ):
             detector.fit(X)
     with pytest.raises(NotFittedError):
         detector.score_samples(X)
@@ -477,13 +501,46 @@ def test_a_warm_start_with_other_columns_that_vary_is_refused(X):
     first, second = X.copy(), X.copy()
     first[:, 1] = second[:, 4] = 3.0
     detector = small(warm_start=True).fit(first)
-    with pytest.raises(ValueError, match=r"AutoEncoder: warm_start, but constant columns were \[1\] .* are \[4\] now"):
+    with pytest.raises(ValueError, match=r"AutoEncoder: warm_start .* constant columns were \[1\] then and are \[4\]"):
         detector.fit(second)
     small(warm_start=True).fit(first).fit(first * 2)
-    with pytest.raises(ValueError, match="AutoEncoder: warm_start"):
+    with pytest.raises(ValueError, match=r"AutoEncoder: warm_start .* there were 6 columns then and there are 5 now"):
         small(warm_start=True).fit(X).fit(X[:, :5])
     with pytest.raises(NotFittedError):
         detector.score_samples(X)
+
+
+def test_a_warm_start_with_swapped_columns_is_refused_by_name(X):
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    detector = small(warm_start=True).fit(frame)
+    with pytest.raises(
+        ValueError, match=r"AutoEncoder: warm_start .* 'b' stands where 'a' was; 'a' stands where 'b' was.*False"
+    ):
+        detector.fit(frame[list("bacdef")])
+    with pytest.raises(NotFittedError):
+        detector.score_samples(frame)
+    detector.fit(frame).fit(frame)
+    small(warm_start=True).fit(X).fit(X[::-1])  # without names the order of the columns cannot be told
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"n_members": 3}, "n_members was 2 then and is 3 now"),
+        ({"error": "mse"}, "error was 'apre' then and is 'mse' now"),
+    ],
+)
+def test_a_warm_start_of_another_network_is_refused_by_the_parameter(X, changed, said):
+    detector = small(warm_start=True).fit(X)
+    with pytest.raises(ValueError, match=f"AutoEncoder: warm_start goes on .*, but {said}.* set warm_start=False"):
+        detector.set_params(**changed).fit(X)
+    small(warm_start=True).fit(X).set_params(error="pre").fit(X)  # the same two heads
+
+
+def test_a_warm_start_learns_location_and_scale_anew(X):
+    detector = small(warm_start=True).fit(X)
+    detector.fit(X * 3 + 1)
+    np.testing.assert_array_equal(detector.scale_, small().fit(X * 3 + 1).scale_)
 
 
 @pytest.mark.parametrize(
@@ -503,9 +560,14 @@ def test_a_state_that_cannot_score_is_refused(X, name, value):
 
 def test_weights_that_are_no_numbers_are_refused(X):
     detector = small().fit(X)
-    detector.weights_ = [weight * np.float32(np.nan) for weight in detector.weights_]
-    with pytest.raises(ValueError, match="do not fit together"):
-        detector._check_state()
+    w, b = detector.weights_, detector.biases_
+    for weights, biases in (
+        ([weight * np.float32(np.nan) for weight in w], b), (w[:-1], b), ([], []), (None, b), ([np.float32(1)] * 3, b),
+        (w[:1], b[:1]), ([weight.astype(float) for weight in w], b), ([weight[:1] for weight in w], b), (w[::-1], b),
+    ):  # fmt: skip
+        detector.weights_, detector.biases_ = weights, biases
+        with pytest.raises(ValueError, match=r"AutoEncoder: .* do not fit together"):
+            detector._check_state()
 
 
 def test_a_reconstruction_needs_no_room_for_all_members_of_all_rows():
@@ -516,6 +578,11 @@ def test_a_reconstruction_needs_no_room_for_all_members_of_all_rows():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10 * X.nbytes  # 25 times with all at once
+    tracemalloc.start()
+    size = 2 * detector.reconstruct_members(X)[0].nbytes
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * size  # the two results themselves, and one piece
     np.testing.assert_allclose(
         detector.reconstruct(X[:9000]), detector.reconstruct_members(X[:9000])[0].mean(axis=0), rtol=1e-12
     )

@@ -116,7 +116,8 @@ def test_a_state_that_compiled_code_must_not_meet_is_refused(X):
     detector = MeanShift(n_neighbors=5).fit(X)
     detector._check_state()
     for name, value in (
-        ("n_neighbors_", 159), ("n_neighbors_", 0), ("references_", detector.references_[:, :, :3]),
+        ("n_neighbors_", 159), ("n_neighbors_", 0), ("n_neighbors_", 2.5), ("n_neighbors_", None),
+        ("references_", detector.references_[:, :, :3]),
         ("references_", detector.references_[0]), ("references_", detector.references_[:, :3]),
         ("references_", detector.references_.astype(np.float32)), ("statistic_", "mode"), ("self_counted_", None),
         ("scale_", detector.scale_ * 0), ("location_", detector.location_[:2]),
@@ -128,8 +129,12 @@ def test_a_state_that_compiled_code_must_not_meet_is_refused(X):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"n_neighbors": 0}, {"n_passes": 0}, {"statistic": "mode"}, {"scaling": "minmax"}, {"contamination": 0.6}]
-)
+    "wrong",
+    [
+        {"n_neighbors": 0}, {"n_passes": 0}, {"statistic": "mode"}, {"scaling": "minmax"}, {"contamination": 0.6},
+        {"n_jobs": 0},
+    ],
+)  # fmt: skip
 def test_wrong_parameters_are_named_with_their_value(X, wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(ValueError, match=f"'{name}'.*{value}"):
@@ -210,17 +215,35 @@ def test_a_huge_row_changes_no_other_and_is_an_outlier(d):
     for huge in (1e22, 1e200, 1e308):
         queries = X[:100] + 0.1
         queries[7, 3] = huge
-        with np.errstate(over="ignore"):
-            together = detector.score_samples(queries)
+        together = detector.score_samples(queries)
         np.testing.assert_array_equal(np.delete(together, 7), detector.score_samples(np.delete(queries, 7, axis=0)))
         assert together[7] < detector.offset_
 
 
-def test_training_rows_whose_means_overflow_are_refused():
-    X = np.full((30, 20), 1.7e308)
-    X[::2, 0] = 1.6e308
-    with np.errstate(over="ignore"), pytest.raises(ValueError, match="MeanShift: means of the training rows overflow"):
+@pytest.mark.parametrize("factor", [1e200, 1.7e308])
+def test_training_rows_whose_distances_overflow_are_refused_without_noise(factor):
+    X = np.random.default_rng(0).uniform(-1, 1, size=(30, 20)) * factor
+    with pytest.raises(ValueError, match=r"MeanShift: distances between training rows overflow .* scaling=None"):
         MeanShift(scaling=None, n_neighbors=30).fit(X)
+    assert np.isfinite(MeanShift().fit(X * 0.1).score_samples(X * 0.1)).all()
+
+
+@pytest.mark.parametrize("device", ["cpu", "torch"])
+def test_rows_far_out_are_ever_more_anomalous_and_explained(device):
+    if device == "torch":
+        pytest.importorskip("torch")
+    X = np.random.default_rng(0).normal(size=(200, 4))
+    detector = MeanShift(device=device).fit(X)
+    far = np.ones(4) * np.array([[1e20], [1e150], [1e160], [1e300]])
+    scores = anomaly_score(detector, far)
+    assert np.isfinite(scores).all()
+    assert (np.diff(scores) > 0).all()
+    np.testing.assert_allclose(detector.explain(far).sum(axis=1), scores, rtol=1e-12)
+    beyond = X[:1] * 1e-5
+    beyond[0, 2] = 1e308  # infinite in scaled units
+    detector = MeanShift(device=device).fit(X * 1e-5)
+    assert detector.score_samples(beyond) == -np.inf
+    assert np.isinf(detector.explain(beyond)[0]).tolist() == [False, False, True, False]
 
 
 # --- real data: deterministic anchors

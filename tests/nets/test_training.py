@@ -174,7 +174,7 @@ def spoiled(X, seeds, spoil, **kwargs):
 def test_a_member_that_diverges_is_frozen_and_named(X, early):
     held_out = {"held_out": X[100:]} if early else {}
     with pytest.warns(
-        ConvergenceWarning, match=r"member 1 became infinite or NaN at step 40 \(epoch \d+, learning rate"
+        ConvergenceWarning, match=r"member 1 became infinite or NaN at step 21 \(epoch \d+, learning rate"
     ):
         network, history = spoiled(X[:100], (0, 1, 2), [1], **held_out)
     assert np.isnan(history.loss_curve).sum(axis=0).tolist() == [0, 3, 0]
@@ -185,11 +185,11 @@ def test_a_member_that_diverges_is_frozen_and_named(X, early):
     torch.testing.assert_close(network.weights[0][1], first.weights[0][1])
 
 
-@pytest.mark.parametrize(("batch_size", "epoch"), [(None, 40), (128, 20), (65, 20), (50, 14)])
+@pytest.mark.parametrize(("batch_size", "epoch"), [(None, 21), (128, 11), (65, 11), (50, 7)])
 def test_when_every_member_diverges_the_error_names_epoch_and_learning_rate(X, batch_size, epoch):
-    """130 rows are 1, 2, 2 and 3 batches, so step 40 is the last of epoch 40, 20, 20 and the first of epoch 14."""
+    """130 rows are 1, 2, 2 and 3 batches, so step 21 is of epoch 21, the first of epoch 11, and the last of epoch 7."""
     with pytest.raises(
-        ValueError, match=rf"every member is infinite or NaN at step 40 \(epoch {epoch}, learning rate 0.001\)"
+        ValueError, match=rf"every member is infinite or NaN, first at step 21 \(epoch {epoch}, learning rate 0.001\)"
     ):
         spoiled(X, (0, 1), [0, 1], batch_size=batch_size)
 
@@ -197,3 +197,21 @@ def test_when_every_member_diverges_the_error_names_epoch_and_learning_rate(X, b
 def test_a_learning_rate_that_blows_up_is_named(X):
     with pytest.raises(ValueError, match="learning rate 1e\\+30"):
         trained(X, learning_rate=1e30)
+
+
+def test_the_step_at_which_a_loss_was_lost_is_named_though_it_is_looked_at_later(X):
+    """Also where the last update made the parameters infinite and no loss has shown it yet."""
+    for last_good, max_steps, named in ((6, 40, 7), (40, 40, 40)):
+        own = generators((0, 1))
+        network, calls = AutoEncoderMembers(4, (3,), True, own), []
+
+        def gradients(x, plain=network.gradients, calls=calls, network=network, last_good=last_good):
+            loss = plain(x)
+            calls.append(len(calls))
+            if len(calls) == last_good:
+                network.flat.grad[network.owner == 1] = np.nan
+            return loss
+
+        network.gradients = gradients
+        with pytest.raises(ValueError, match=rf"^Model: .* member 1 .* from step {named} \(epoch"):
+            train(network, X, own, max_steps=max_steps, check_every=20 if last_good < 20 else 40, name="Model")

@@ -78,8 +78,14 @@ def shift(
 
 
 def mean_shift_distance(X: NDArray, shifted: NDArray) -> NDArray[np.float64]:
-    """How far each row has moved: |x - x'|, shape (n,)."""
-    return np.sqrt(np.square(X - shifted).sum(axis=1))
+    """How far each row has moved: |x - x'|, shape (n,); infinite only where |x| is."""
+    with np.errstate(over="ignore"):
+        gap = X - shifted
+        distance = np.sqrt(np.square(gap).sum(axis=1))
+        far = np.isinf(distance)
+        if far.any():  # also where squares overflow and lengths do not: those are taken in units of 2^600
+            distance[far] = np.sqrt(np.square(gap[far] * 2.0**-600).sum(axis=1)) * 2.0**600
+    return distance
 
 
 def nearest(queries: NDArray, rows: NDArray, n_neighbors: int, n_jobs: int = 1) -> NDArray[np.int64]:
@@ -93,14 +99,15 @@ def nearest(queries: NDArray, rows: NDArray, n_neighbors: int, n_jobs: int = 1) 
     queries.flags.writeable = rows.flags.writeable = False  # one specialisation per kernel
     index = np.empty((len(queries), n_neighbors), dtype=np.int64)
     jit = compiled(_JIT, queries.size * len(rows))
-    if jit is None:
-        _by_sorting(queries, rows, index)
-    elif len(queries) <= FEW:
-        _by_measuring(jit, queries, rows, index, n_jobs)
-    elif rows.shape[1] <= LEAF_FEATURES:
-        _by_leaves(jit, queries, rows, index, n_jobs)
-    else:
-        _by_products(jit, queries, rows, index, n_jobs)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinite distances of huge queries tie, by the rule above
+        if jit is None:
+            _by_sorting(queries, rows, index)
+        elif len(queries) <= FEW:
+            _by_measuring(jit, queries, rows, index, n_jobs)
+        elif rows.shape[1] <= LEAF_FEATURES:
+            _by_leaves(jit, queries, rows, index, n_jobs)
+        else:
+            _by_products(jit, queries, rows, index, n_jobs)
     return index
 
 
@@ -109,7 +116,8 @@ def _others(queries: NDArray, rows: NDArray, index: NDArray) -> NDArray[np.int64
     distance, equal = np.zeros(index.shape), np.ones(index.shape, dtype=bool)
     for j in range(rows.shape[1]):
         gap = rows[index, j] - queries[:, j, None]
-        distance += np.square(gap)
+        with np.errstate(over="ignore"):
+            distance += np.square(gap)
         equal &= gap == 0  # not distance == 0, to which small gaps underflow
     last = index.shape[1] - 1 - distance[:, ::-1].argmax(axis=1)
     passed = np.where(equal.any(axis=1), equal.argmax(axis=1), last)

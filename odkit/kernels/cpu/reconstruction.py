@@ -1,7 +1,8 @@
 """Batched dense autoencoders in numpy, and the error of a reconstruction with and without a predicted variance.
 
 Everything is float64: the trained float32 weights are widened. A row's numbers do not depend on the rows beside it, to
-the bit. All functions are pure and thread-safe.
+the bit. An error that no float holds is infinite, without a warning: it is the score of a row beyond all numbers. All
+functions are pure and thread-safe.
 """
 
 import numpy as np
@@ -49,7 +50,8 @@ def reconstruct(
 
 def mse_terms(X: NDArray, mean: NDArray) -> NDArray[np.float64]:
     """Squared error of every feature, (x_j - mean_j)^2, shape (..., n, d); its sum over the features is MSE."""
-    return np.square(X - mean)
+    with np.errstate(over="ignore"):
+        return np.square(X - mean)
 
 
 def apre_terms(
@@ -62,10 +64,11 @@ def apre_terms(
     d log 2 pi.
     """
     used = np.maximum(variance, min_variance)
-    deviation = X - mean
-    deviation *= deviation
-    deviation /= used
-    deviation *= alpha
+    with np.errstate(over="ignore"):
+        deviation = X - mean
+        deviation *= deviation
+        deviation /= used
+        deviation *= alpha
     np.log(used, out=used)
     used *= beta
     return deviation, used
@@ -123,4 +126,5 @@ def _variance(z: NDArray) -> NDArray:
 
 def _member_mean(terms: NDArray) -> NDArray[np.float64]:
     """Mean over the first axis, added in its order: `mean` adds a single cell of many members in pairs."""
-    return sum(terms[1:], start=terms[0]) / len(terms)
+    with np.errstate(over="ignore"):
+        return sum(terms[1:], start=terms[0]) / len(terms)

@@ -37,8 +37,9 @@ def shift(
 
 
 def mean_shift_distance(X: torch.Tensor, shifted: torch.Tensor) -> torch.Tensor:
-    """How far each row has moved, shape (n,)."""
-    return (X - shifted).square().sum(dim=1).sqrt()
+    """How far each row has moved, shape (n,); infinite only where |x| is."""
+    distance, small = ((X - shifted).mul(unit).square().sum(dim=1).sqrt() / unit for unit in (1.0, 2.0**-600))
+    return torch.where(distance.isinf(), small, distance)
 
 
 def nearest(queries: torch.Tensor, rows: torch.Tensor, n_neighbors: int, n_jobs: int = 1) -> torch.Tensor:

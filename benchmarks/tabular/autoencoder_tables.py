@@ -158,6 +158,8 @@ def main() -> None:
     torch.set_num_threads(1)
     print(settings)
     graded = {suite: run(suite, settings, results) for suite in settings["suites"]}
+    if empty := [suite for suite, sets in graded.items() if not sets]:
+        parser.error(f"no results of {', '.join(empty)}: give more --minutes, or check where ODKIT_DATA_HOME points")
     for suite, sets in graded.items():
         table(SUITES[suite][0], sets)
     if set(graded) == set(SUITES):

@@ -64,7 +64,7 @@ class MeanShift(OneToOneFeatureMixin, TransformerMixin, Detector):
     **Score:** minus the distance moved, in scaled units, at most 0.
     **Cost:** fit and score O(n_passes) searches: pruned boxes up to 12 columns, matrix products above; memory
     O(n (n_passes d + n_neighbors)), and O(n_neighbors) a row scored.
-    **Source:** Yang, Rahardja and Franti, sections 3.1 and 3.2. The neighbours of all rows are taken before any row
+    **Source:** Yang, Rahardja and Franti, and their code. The neighbours of all rows are taken before any row
     moves, a row counts as its own neighbour (`self_counted`), ties go to the first row, and a new row is averaged by
     the same rule, so that a training row scores what it scored in the fit, bit for bit; the authors' code adds the new
     row to its k - 1 neighbours, which counts a training row twice.

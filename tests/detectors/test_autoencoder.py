@@ -118,6 +118,7 @@ def test_a_row_far_outside_is_finite_and_ever_more_anomalous(learnt, X):
     scores = anomaly_score(learnt, X[:1] + np.array([[10.0**power] for power in (1, 3, 6, 9, 30, 100)]))
     assert np.isfinite(scores).all()
     assert (np.diff(scores) > 0).all()
+    assert learnt.score_samples(X[:1] + 1e200) == -np.inf  # no float holds its square, and no warning says so
 
 
 # --- columns that do not vary
@@ -594,3 +595,21 @@ def test_a_state_of_before_the_floor_was_kept_goes_by_the_parameter(X):
     del detector.min_variance_
     detector._check_state()
     np.testing.assert_array_equal(detector.score_samples(X), scores)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("error", ["mse", "apre"])
+def test_the_loss_falls_on_every_smoke_set(data_home, error):
+    for name in ("4_breastw", "42_WBC", "14_glass", "45_wine", "29_Pima", "6_cardio"):
+        with np.load(data_home / "tabular" / "adbench" / f"{name}.npz") as file:
+            X = file["X"].astype(float)
+        curve = AutoEncoder(error=error, n_members=2, max_steps=400, random_state=0).fit(X).loss_curve_
+        assert (curve[-1] < curve[0]).all(), name
+
+
+def test_warnings_point_at_the_line_of_the_caller(X):
+    with pytest.warns(UserWarning, match="beyond 10000") as caught:
+        small(scaling=None, max_steps=10).fit(X * 1e5)
+    with pytest.warns(ConvergenceWarning, match="ended with the loss") as convergence:
+        small(learning_rate=1e-7, max_steps=200).fit(X)
+    assert {warning.filename for warning in (*caught, *convergence)} == {__file__}

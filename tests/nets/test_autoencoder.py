@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from odkit.kernels.cpu.reconstruction import apre_terms  # noqa: E402
 from odkit.nets.autoencoder import AutoEncoderMembers, encoder_widths, fit_members  # noqa: E402
 from odkit.nets.reconstruction import loss_gradient, predict, reconstruction_loss, room  # noqa: E402
 from tests import naive  # noqa: E402
@@ -174,3 +175,21 @@ def test_a_fit_holds_out_rows_that_are_never_trained_on():
     assert {array.dtype for array in (*weights, *biases)} == {np.dtype(np.float32)}
     for n in (2, 3):  # one row held out, the rest trained on
         fit_members(X[:n], validation_fraction=0.5, random_state=np.random.RandomState(0), **settings)
+
+
+def test_the_loss_is_least_where_the_variance_is_the_squared_error():
+    """With mu = 0 and a constant variance of N(0, s^2); of alpha e^2 / v + beta log v it is alpha / beta e^2."""
+    x = 3 * rows(1, n=4000, d=1, dtype=torch.float64)
+    squared = float(x.square().mean())
+    assert squared == pytest.approx(9, rel=0.1)
+    variance = torch.full((1,), 1.0, dtype=torch.float64, requires_grad=True)
+    for v in (0.5 * squared, squared, 2 * squared):
+        variance.data.fill_(v)
+        (slope,) = torch.autograd.grad(
+            reconstruction_loss(x, torch.zeros_like(x), variance.expand_as(x)).sum(), variance
+        )
+        assert float(slope) == pytest.approx((1 - squared / v) / v, abs=1e-12)
+    grid = np.linspace(0.5, 60, 20_000)
+    for alpha, beta in ((1.0, 1.0), (0.5, 2.0), (3.0, 0.5)):
+        parts = apre_terms(np.full(grid.shape, squared**0.5), np.zeros(grid.shape), grid, alpha, beta, 1e-5)
+        assert grid[np.add(*parts).argmin()] == pytest.approx(alpha / beta * squared, abs=5e-3)

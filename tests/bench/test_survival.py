@@ -87,9 +87,19 @@ def test_memory_beyond_the_cap_is_one_kind_of_failure_whatever_the_figure(tmp_pa
 
 
 def test_what_a_detector_has_started_ends_with_its_cell(tmp_path):
+    before = sleepers()
     assert run(config(detectors=entries("LeavesASleeper")), "", tmp_path).statuses == {"ok": 1}
-    left = [p for p in psutil.process_iter(["cmdline"]) if "time.sleep(54321)" in " ".join(p.info["cmdline"] or [])]
-    assert not [p for p in left if p.status() != psutil.STATUS_ZOMBIE]
+    assert not sleepers() - before
+
+
+def sleepers() -> set[int]:
+    found = psutil.process_iter(["cmdline", "status"])
+    return {
+        process.pid
+        for process in found
+        if "time.sleep(54321)" in " ".join(process.info["cmdline"] or [])
+        and process.info["status"] != psutil.STATUS_ZOMBIE
+    }
 
 
 def test_who_ends_the_fork_server_does_not_take_the_neighbour_along(tmp_path):

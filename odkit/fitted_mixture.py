@@ -1,6 +1,5 @@
 """What a fitted mixture of Gaussians says of rows: the half of `GMM` that needs no EM."""
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from odkit import kernels
 from odkit._sklearn import check_is_fitted
+from odkit.kernels import cautions
 from odkit.kernels.cpu import em, mixture_criteria
 
 __all__ = ["FittedMixture"]
@@ -99,10 +99,9 @@ class FittedMixture:
         """Look at the components that a fit to `n_rows` rows has left."""
         collapsed = mixture_criteria.collapsed(self._mixture(), n_rows, reg_covar)
         if collapsed.size:
-            warnings.warn(
+            cautions.warn(
                 f"GMM: collapsed component {', '.join(map(str, collapsed))}: fewer than two rows belong to it, or its "
                 f"variance is not above the floor reg_covar={reg_covar}. Lower n_components, raise reg_covar, or "
                 "scale the columns.",
                 ConvergenceWarning,
-                stacklevel=4,
             )

@@ -1,6 +1,5 @@
 """ECOD: a row is as anomalous as its values are extreme, feature by feature (Li et al., IEEE TKDE 2022)."""
 
-import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,6 +10,7 @@ from odkit import kernels
 from odkit._sklearn import Interval, StrOptions
 from odkit.base import DetectorTags
 from odkit.fitted_tails import FittedTails
+from odkit.kernels import cautions
 from odkit.kernels.cpu import sorting, staircase, tail_memory, tail_table
 from odkit.mergeable import Mergeable
 
@@ -194,7 +194,7 @@ class ECOD(FittedTails, Mergeable):
             means = tail_table.feature_means(table) if self.nan_policy == "neutral" else np.zeros((3, table.sizes.size))
         if (table.sizes == 0).any():
             names = getattr(self, "feature_names_in_", np.arange(table.sizes.size))[table.sizes == 0]
-            warnings.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0", stacklevel=2)
+            cautions.warn(f"ECOD: no training value in column(s) {names.tolist()}: they contribute 0")
         self._steps, self._table, self.skewness_sign_, self._missing = steps, table, signs, means
         self.tail_scale_, self.tail_error_ = table.scales, error
         self._take_rule()

@@ -1,6 +1,5 @@
 """Gaussian mixture by EM (Dempster, Laird and Rubin, JRSS B 1977), its size chosen by BIC (Schwarz, 1978)."""
 
-import warnings
 from collections.abc import Callable, Iterable
 from functools import reduce
 from numbers import Integral, Real
@@ -16,6 +15,7 @@ from odkit import kernels
 from odkit._sklearn import Interval, StrOptions, fit_context
 from odkit.base import Detector
 from odkit.fitted_mixture import FittedMixture
+from odkit.kernels import cautions
 from odkit.kernels.cpu import blas, em
 from odkit.kernels.cpu.mixture_search import Settings, sample_rows, search
 
@@ -220,11 +220,10 @@ class GMM(FittedMixture, Detector):
         self.lower_bound_, self.n_iter_, self.converged_ = run.lower_bound, run.n_iter, run.converged
         self._warn_of_collapse(n_rows, self.reg_covar)
         if not self.converged_ and self.tol > 0:
-            warnings.warn(
+            cautions.warn(
                 f"GMM: no convergence in max_iter={self.max_iter} iterations, the mean log-likelihood still changes by "
                 f"tol={self.tol} or more in each. Raise max_iter or tol.",
                 ConvergenceWarning,
-                stacklevel=3,
             )
 
     def _sizes(self, n_rows: int, n_columns: int) -> list[int]:

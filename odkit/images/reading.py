@@ -1,8 +1,6 @@
 """Images in, pixels out: arrays, folders and lists of files as float32 batches of one size, faults named."""
 
 import os
-import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from odkit.images.pixels import planes
+from odkit.kernels import cautions
 
 __all__ = ["SUFFIXES", "batches", "find_images"]
 
@@ -106,7 +105,4 @@ def batches(
 def _report(who: str, said: str, on_error: str) -> None:
     if on_error == "raise":
         raise ValueError(f"{who}: {said}. Use on_error='nan' to go on without them.")
-    level, frame = 1, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in ("odkit", "sklearn"):
-        level, frame = level + 1, frame.f_back  # the warning points at who called the package, however deep we are
-    warnings.warn(f"{who}: features are NaN where {said}", UserWarning, stacklevel=level)
+    cautions.warn(f"{who}: features are NaN where {said}")

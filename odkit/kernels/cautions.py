@@ -6,11 +6,11 @@ import warnings
 __all__ = ["warn"]
 
 
-def warn(message: str) -> None:
-    """A UserWarning whose place is the first line outside of odkit and scikit-learn, whose `fit_transform` and the like
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """A warning whose place is the first line outside of odkit and scikit-learn, whose `fit_transform` and the like
     may lie between; a line of odkit would say nothing, and a filter by place would hide the warnings of all callers.
     """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] in ("odkit", "sklearn"):
         level, frame = level + 1, frame.f_back
-    warnings.warn(message, UserWarning, stacklevel=level)
+    warnings.warn(message, category, stacklevel=level)

@@ -199,9 +199,8 @@ def _warn_of_the_unlearnt(rows: torch.Tensor, two_heads: bool, history: History)
     if worse.size and len(curve) > 1:
         losses = ", ".join(f"{history.kept_loss[member]:.3g}" for member in worse)
         cautions.warn(
-            ConvergenceWarning(  # as an object it keeps its class
-                f"AutoEncoder: member {', '.join(map(str, worse))} ended with the loss {losses} where the "
-                f"columns' means alone have {known:.3g}: it has learnt nothing of use and votes all the same. Lower "
-                "learning_rate, or raise max_steps."
-            )
+            f"AutoEncoder: member {', '.join(map(str, worse))} ended with the loss {losses} where the "
+            f"columns' means alone have {known:.3g}: it has learnt nothing of use and votes all the same. Lower "
+            "learning_rate, or raise max_steps.",
+            ConvergenceWarning,
         )

@@ -219,10 +219,9 @@ class _Watch:
                 "the columns."
             )
         cautions.warn(
-            ConvergenceWarning(  # as an object it keeps its class
-                f"{self.name}: the loss of member {numbers} became infinite or NaN at {where}; it is set back to its "
-                "last finite copy and trained no further. Lower learning_rate."
-            )
+            f"{self.name}: the loss of member {numbers} became infinite or NaN at {where}; it is set back to its "
+            "last finite copy and trained no further. Lower learning_rate.",
+            ConvergenceWarning,
         )
 
     def finish(self) -> None:

@@ -1,12 +1,12 @@
 """From errors of windows to factors of steps to the scores of `HypAD`: placing, standardising, multiplying."""
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from odkit.kernels import cautions
 from odkit.series.windows import unroll
 
 __all__ = [
@@ -57,12 +57,11 @@ def norm_summary(norm: NDArray, combination: str) -> tuple[float, float, bool]:
     variation = float(norm.std() / max(mean, np.finfo(float).tiny))
     informative = variation >= CHANGING and LEAST_NORM <= mean <= MOST_NORM
     if "certainty" in FACTORS[combination] and not informative:
-        warnings.warn(
+        cautions.warn(
             f"HypAD: the norm of the predicted points is {mean:.3g} on average and varies by {variation:.2%}; "
             f"informative are a mean in [{LEAST_NORM}, {MOST_NORM}] and at least {CHANGING:.0%}. "
             f"combination={combination!r} is scored without it.",
             UncertaintyUninformativeWarning,
-            stacklevel=2,
         )
     return mean, variation, informative
 

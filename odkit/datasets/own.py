@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from odkit.atomic import whole_file
@@ -128,6 +127,8 @@ def _table(X: ArrayLike, is_outlier: ArrayLike) -> tuple[NDArray[np.floating], N
     given = np.asarray(is_outlier)
     if given.shape != (len(rows),):
         raise ValueError(f"add_dataset: is_outlier has shape {given.shape}, X has {len(rows)} rows; one label per row")
+    import pandas as pd  # half a second, which only labels of one's own are worth
+
     missing = np.flatnonzero(pd.isna(given))
     if missing.size:
         raise ValueError(

@@ -117,8 +117,8 @@ def main() -> None:
     ]
     print(
         f"model: ours {triangle:.0f} MiB, naive {full:.0f} MiB. Limit of one image's distances: reading the model (its "
-        f"largest number), {1e3 * cold:.1f} ms when others used the memory before, as above, {1e3 * warm:.1f} ms again at "
-        "once."
+        f"largest number), {1e3 * cold:.1f} ms when others used the memory before, as above, {1e3 * warm:.1f} ms again "
+        "at once."
     )
 
 

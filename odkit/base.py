@@ -40,9 +40,8 @@ class Detector(OutlierMixin, BaseEstimator):
     """Base of all detectors.
 
     A subclass sets `name_` attributes in `_fit(X)` and returns one number per row, higher = more normal, from
-    `_score(X)`. Both get a validated X: 2-D, C-order, finite (NaN only where the tag `allow_nan` says so), float32
-    or float64. Where training scores come cheaper or better than by `_score(X)`, override `_fit_score(X)` instead.
-    `_score` writes nothing to `self` and looks at one row at a time.
+    `_score(X)`. Both get a validated X: 2-D, C-order, finite (NaN only by the tag `allow_nan`), float32 or float64.
+    `_score` writes nothing to `self` and looks at one row at a time. For better training scores override `_fit_score`.
 
     `contamination`, where a detector has it, sets `offset_`: a share flags that share of the training rows; 'auto'
     flags what lies beyond Tukey's fence, the upper quartile + 1.5 interquartile ranges of the training anomaly scores.
@@ -59,13 +58,16 @@ class Detector(OutlierMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Learn what is normal from X (n_samples, n_features) and set `offset_`; `y` is ignored.
+        """Learn what is normal from X (n_samples, n_features); `y` is ignored. A fit that fails leaves no model."""
+        self._fit_and_score(X)
+        return self
 
-        A fit that fails leaves the detector unfitted, whatever it had learnt before.
-        """
+    def _fit_and_score(self, X: ArrayLike) -> NDArray:
+        """`fit` without the check of parameters: the training scores."""
         try:
             X = self._validate(X, reset=True)
-            self.offset_ = self._quantile(self._fit_score(X))
+            scores = self._fit_score(X)
+            self.offset_ = self._quantile(scores)
             if not np.isfinite(self.offset_):
                 raise ValueError(
                     f"{type(self).__name__}: the training scores give the threshold {self.offset_}, which would flag "
@@ -74,7 +76,7 @@ class Detector(OutlierMixin, BaseEstimator):
         except BaseException:  # also a keyboard interrupt: parts of two models would score in silence
             self._forget()
             raise
-        return self
+        return scores
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Normality of each row of X, shape (n_samples,): higher = more normal, in the detector's own unit."""
@@ -139,9 +141,7 @@ class Detector(OutlierMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", np.arange(X.shape[1]))
         listed = ", ".join(repr(names[j].item() if hasattr(names[j], "item") else names[j]) for j in columns[:5])
         rows = np.flatnonzero(bad.any(axis=1))
-        what = "infinity" if np.isinf(X[bad]).any() else "NaN"
-        if what == "infinity" and np.isnan(X[bad]).any():
-            what = "NaN and infinity"
+        what = " and ".join(name for name, test in (("NaN", np.isnan), ("infinity", np.isinf)) if test(X[bad]).any())
         raise ValueError(
             f"{type(self).__name__}: Input X contains {what} in column{'s' * (columns.size > 1)} {listed}"
             f"{' and others' * (columns.size > 5)} ({rows.size} of {X.shape[0]} rows, the first is row {rows[0]}). "

@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from odkit._sklearn import check_is_fitted, fit_context
 from odkit.base import Detector
 
-__all__ = ["Mergeable"]
+__all__ = ["Mergeable", "refuse_changed"]
 
 SAMPLE_ROWS = 4096  # a flagged share of 1 % read off this many rows has a standard error of 0.16 points
 
@@ -134,12 +134,8 @@ class Mergeable(Detector):
                 f"{who}.{what}: a compact {who} does not remember the rows it has seen; go on with the detector that "
                 "compact() was called on, or start afresh with fit"
             )
-        for name, value in getattr(self, "_shaped_by", {}).items():  # the first model files have no such attribute
-            if hasattr(self, "_stats") and getattr(self, name) != value:
-                raise ValueError(
-                    f"{who}.{what}: {name} was {value!r} for the rows seen so far and is {getattr(self, name)!r} now; "
-                    "set it back, or start afresh with fit"
-                )
+        if hasattr(self, "_stats"):
+            refuse_changed(self, what, "rows")
 
     def _partial_stats(self, X: NDArray) -> dict[str, Any]:
         raise NotImplementedError
@@ -218,6 +214,16 @@ class Mergeable(Detector):
         self.n_samples_seen_ += n_samples
         if self._has_model():
             self._fit_from_stats(stats)
+
+
+def refuse_changed(detector: Any, what: str, seen: str) -> None:
+    """ValueError where a parameter that shaped what was learnt so far, from some `seen`, has another value now."""
+    for name, value in getattr(detector, "_shaped_by", {}).items():  # the first model files have no such attribute
+        if getattr(detector, name) != value:
+            raise ValueError(
+                f"{type(detector).__name__}.{what}: {name} was {value!r} for the {seen} seen so far and is "
+                f"{getattr(detector, name)!r} now; set it back, or start afresh with fit"
+            )
 
 
 def _draw(X: NDArray, rng: np.random.Generator) -> dict[str, NDArray]:

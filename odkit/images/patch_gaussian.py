@@ -18,6 +18,7 @@ from odkit.images.map_thresholds import map_thresholds
 from odkit.images.sizes import check_size, choose_grid, map_size
 from odkit.kernels.cpu import patches
 from odkit.kernels.cpu.pixels import top_mean, top_share
+from odkit.mergeable import refuse_changed
 
 __all__ = ["PatchGaussian"]
 
@@ -184,7 +185,7 @@ class PatchGaussian(Detector):
         if fresh:
             self._forget()
             self._shaped_by = {name: getattr(self, name) for name in _SHAPING}
-        self._check_unchanged()
+        refuse_changed(self, "partial_fit", "images")
         k = kernels.on(self.device)
         Z = np.concatenate([k.numpy(part) for part in self._vectors(X)])
         n_seen = 0 if fresh else self.n_samples_seen_
@@ -202,14 +203,6 @@ class PatchGaussian(Detector):
         self.location_, self.packed_, self.n_samples_seen_ = location, packed, n
         self.pixel_threshold_, self.offset_ = thresholds[0], -thresholds[1]
         return self
-
-    def _check_unchanged(self) -> None:
-        for name, value in getattr(self, "_shaped_by", {}).items():  # the first model files have no such attribute
-            if getattr(self, name) != value:
-                raise ValueError(
-                    f"PatchGaussian.partial_fit: {name} was {value!r} for the images seen so far and is "
-                    f"{getattr(self, name)!r} now; set it back, or start afresh with fit"
-                )
 
     def _check_state(self) -> None:
         """Refuse a stored state whose parts do not fit together."""

@@ -120,18 +120,6 @@ class SeriesDetector(Detector):
             )
         return like(X, values) if hasattr(X, "iloc") else values
 
-    def _fit_and_score(self, X: NDArray) -> NDArray:
-        """`fit` for a detector inside another one: the training scores come back instead of being computed again."""
-        self._validate_params()
-        try:
-            X = self._validate(X, reset=True)
-            scores = self._fit_score(X)
-            self.offset_ = self._quantile(scores)
-        except BaseException:  # as in `fit`
-            self._forget()
-            raise
-        return scores
-
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
         """Normality of each time step of X, shape (n_samples,): higher = more normal, in the detector's own unit."""
         with np.errstate(over="ignore", invalid="ignore"):

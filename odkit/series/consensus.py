@@ -143,6 +143,8 @@ class SeriesConsensus(SeriesDetector):
                 "reach; with how='rank' give a share in (0, 0.5]"
             )
         self.detectors_ = [clone(each) for each in members]
+        for each in self.detectors_:
+            each._validate_params()
         anomaly = np.stack([-each._fit_and_score(X) for each in self.detectors_])
         if self.how == "mean" and (anomaly < 0).any():
             at = int(np.argmax((anomaly < 0).any(axis=1)))
